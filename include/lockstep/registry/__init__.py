@@ -1,0 +1,86 @@
+"""The registry: an append-only log of facts, the objects it speaks of, and the state it adds up to.
+
+Rules: see the modules; `entries` and `state` do no I/O, `objects` knows no log, `log` knows no rules of release.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Self
+
+from lockstep.registry.canonical import canonical_json, digest_of, sha256_of
+from lockstep.registry.entries import (
+    Entry,
+    Fact,
+    Job,
+    ModelTrained,
+    Origin,
+    Promoted,
+    Released,
+    RolledBack,
+    SnapshotTaken,
+    ThresholdTuned,
+)
+from lockstep.registry.log import Log, Proposal
+from lockstep.registry.objects import ObjectRef, Objects
+from lockstep.registry.state import Recorded, Release, Stage, State, Version, fold, model_key, threshold_key
+
+__all__ = [
+    "Entry",
+    "Fact",
+    "Job",
+    "Log",
+    "ModelTrained",
+    "ObjectRef",
+    "Objects",
+    "Origin",
+    "Promoted",
+    "Proposal",
+    "Recorded",
+    "Registry",
+    "Release",
+    "Released",
+    "RolledBack",
+    "SnapshotTaken",
+    "Stage",
+    "State",
+    "ThresholdTuned",
+    "Version",
+    "canonical_json",
+    "digest_of",
+    "fold",
+    "model_key",
+    "sha256_of",
+    "threshold_key",
+]
+
+
+class Registry:
+    """Objects and their log under one root."""
+
+    def __init__(self, objects: Objects, log: Log) -> None:
+        self.objects = objects
+        self.log = log
+
+    @classmethod
+    def open(cls, uri: str, *, clock: Callable[[], datetime] | None = None) -> Self:
+        """Open the registry at `file:///folder`, a plain path, or `memory://name`; it is made where there is none.
+
+        Raises:
+            UsageError: no such kind of address.
+            StoreUnusable: the place can't be used.
+        """
+        objects = Objects.open(uri)
+        return cls(objects, Log(objects, clock=clock) if clock else Log(objects))
+
+    @property
+    def uri(self) -> str:
+        """The address that opens it again."""
+        return self.objects.uri
+
+    def state(self) -> State:
+        """The state now; only entries that are new are read."""
+        return self.log.read()
+
+    def record(self, propose: Proposal, origin: Origin) -> Entry | None:
+        """Append the fact that `propose` makes of the newest state; see `Log.append`."""
+        return self.log.append(propose, origin)

@@ -77,6 +77,10 @@ class Registry:
         """The address that opens it again."""
         return self.objects.uri
 
+    def now(self) -> datetime:
+        """The time by the clock that stamps the entries."""
+        return self.log.now()
+
     def state(self) -> State:
         """The state now; only entries that are new are read."""
         return self.log.read()

@@ -39,6 +39,10 @@ class Job:
     log: str = ""
     commit: str = ""
 
+    def is_same_as(self, other: "Job | None") -> bool:
+        """Whether the other is this job, perhaps in another attempt."""
+        return other is not None and (self.system, self.run, self.task) == (other.system, other.run, other.task)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:

@@ -52,6 +52,10 @@ class Log:
         self._state = State()
         self._lock = threading.Lock()
 
+    def now(self) -> datetime:
+        """The time by the clock that stamps the entries."""
+        return self._clock()
+
     def read(self) -> State:
         """The state at the end of the log.
 

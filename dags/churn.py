@@ -1,0 +1,6 @@
+"""The DAGs of the release group `churn`: declared in `groups.churn`, built here."""
+
+from groups.churn import graph
+from lockstep_airflow import release_dags
+
+globals().update(release_dags(graph))

@@ -131,6 +131,15 @@ class Objects:
         with self._reported(path):
             return bytes(obstore.get(self._store, path).bytes())
 
+    def describe(self, path: str) -> ObjectRef:
+        """What stands at a path, as a reference to just these bytes.
+
+        Raises:
+            ObjectMissing: nothing stands there.
+        """
+        data = self.get_unverified(path)
+        return ObjectRef(path=path, sha256=sha256_of(data), size=len(data))
+
     def exists(self, path: str) -> bool:
         """Whether an object stands at that path."""
         with self._reported(path):

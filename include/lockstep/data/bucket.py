@@ -1,0 +1,103 @@
+"""One bucket of a snapshot: all rows whose keys fall into it, made unique, sorted, cleaned and split.
+
+Rules:
+- The result depends on the rows alone, not on their order or on the file they came in.
+- A row that stands there twice is kept once; rows with one key and different content are all set aside.
+- Whatever `clean` leaves out is set aside too, so rows in = rows kept + rows set aside.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from lockstep.data.rows import REASON, WHERE
+from lockstep.data.split import SPLIT, hash_keys, split_of
+from lockstep.declare import Dataset
+from lockstep.errors import DataError
+
+RAW: Final = "_raw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket:
+    """`kept`: cleaned rows sorted by key, with `_split`. `bad`: `_file`, `_line`, `_reason` and `_raw` (the row as JSON)."""
+
+    kept: pl.DataFrame
+    bad: pl.DataFrame
+
+
+def make_bucket(dataset: Dataset, rows: pl.DataFrame) -> Bucket:
+    """Build a bucket from parsed rows (declared columns, `_file`, `_line`) in any order.
+
+    Raises:
+        DataError: `clean` failed, or returned rows that can't be matched with those it was given.
+    """
+    columns = [name for name in rows.columns if name not in WHERE]
+    ordered = rows.sort(dataset.key, *(name for name in columns if name != dataset.key), *WHERE, nulls_last=True)
+    first = pl.struct(columns).is_first_distinct()
+    marked = ordered.with_columns(_first=first)
+    conflicts = (
+        marked.filter("_first").group_by(dataset.key).len().filter(pl.col("len") > 1)[dataset.key].implode().first()
+    )
+    is_conflict = pl.col(dataset.key).is_in(conflicts if conflicts is not None else [])
+    times = pl.len().over(dataset.key)
+    doubled = pl.format('{}: key "{}" stands {} times, with different content', pl.lit(dataset.key), pl.col(dataset.key), times)
+    repeated = pl.format('{}: key "{}" stands here again, with the same content', pl.lit(dataset.key), pl.col(dataset.key))
+    judged = marked.with_columns(
+        pl.when(is_conflict).then(doubled).when(~pl.col("_first")).then(repeated).alias(REASON)
+    ).drop("_first")
+    unique = judged.filter(pl.col(REASON).is_null()).drop(REASON)
+    cleaned = clean_rows(dataset, unique.select(columns))
+    dropped = unique.join(cleaned.select(dataset.key), on=dataset.key, how="anti", maintain_order="left")
+    bad = pl.concat(
+        [
+            as_bad(judged.filter(pl.col(REASON).is_not_null())),
+            as_bad(dropped.with_columns(pl.lit(f"left out by {_name(dataset)}").alias(REASON))),
+        ]
+    )
+    kept = cleaned.sort(dataset.key)
+    splits = split_of(hash_keys(kept[dataset.key]), dataset.split)
+    return Bucket(kept=kept.with_columns(splits.alias(SPLIT)).rechunk(), bad=bad)
+
+
+def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
+    """What the dataset's `clean` makes of parsed rows; the same call before training and for a decision.
+
+    Raises:
+        DataError: it raised, did not return a frame with the key, made keys up or doubled them, or used an own name of ours.
+    """
+    if dataset.clean is None:
+        return rows
+    try:
+        cleaned = dataset.clean(rows)
+    except Exception as error:
+        raise DataError(
+            f'Dataset "{dataset.name}": {_name(dataset)} failed on {rows.height} rows: {type(error).__name__}: {error}. It gets'
+            f" the declared columns ({', '.join(rows.columns)})."
+        ) from error
+    if not isinstance(cleaned, pl.DataFrame) or dataset.key not in cleaned.columns:
+        raise DataError(
+            f'Dataset "{dataset.name}": {_name(dataset)} must return a polars DataFrame that keeps the key "{dataset.key}".'
+        )
+    own = [name for name in cleaned.columns if name.startswith("_")]
+    if own:
+        raise DataError(f'Dataset "{dataset.name}": {_name(dataset)} returned {", ".join(own)}; a leading underscore is ours.')
+    keys = cleaned[dataset.key]
+    if keys.n_unique() != len(keys) or not keys.is_in(rows[dataset.key].implode()).all():
+        raise DataError(
+            f'Dataset "{dataset.name}": {_name(dataset)} must return at most one row for each row it gets, with its key; it'
+            " doubled keys or made some up."
+        )
+    return cleaned
+
+
+def as_bad(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows with a `_reason`, in the form of the quarantine."""
+    own = [name for name in rows.columns if not name.startswith("_")]
+    raw = rows.select(pl.struct(own).struct.json_encode().alias(RAW)).to_series()
+    return rows.select("_file", "_line", REASON).with_columns(raw)
+
+
+def _name(dataset: Dataset) -> str:
+    return getattr(dataset.clean, "__qualname__", repr(dataset.clean))

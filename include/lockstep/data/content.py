@@ -1,0 +1,48 @@
+"""The content digest of a frame: equal for equal columns, types and values, whatever library wrote or holds them.
+
+Rules:
+- It depends on the names, types, order of columns, order of rows and values; not on chunks, memory behind nulls, or file
+  formats.
+"""
+
+from hashlib import sha256
+
+import polars as pl
+
+from lockstep.errors import DataError
+
+
+def content_digest(frame: pl.DataFrame) -> str:
+    """SHA-256, in hex, over the columns of a frame (shape n × k).
+
+    For each column: its name, type, n, the validity of each row, and the values with nulls as zero: numbers and dates as
+    little-endian bytes, text as lengths and UTF-8.
+
+    Raises:
+        DataError: a column is neither a number, bool, text, date nor time.
+    """
+    total = sha256()
+    for column in frame.get_columns():
+        total.update(f"{column.name}\0{_type_name(column)}\0{len(column)}\0".encode())
+        total.update(column.is_not_null().to_numpy().tobytes())
+        if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
+            text = column.cast(pl.String).fill_null("")
+            total.update(text.str.len_bytes().cast(pl.UInt32).to_numpy().astype("<u4").tobytes())
+            total.update("".join(text.to_list()).encode())
+        else:
+            numbers = column.to_physical()
+            numbers = numbers.fill_null(value=False) if numbers.dtype == pl.Boolean else numbers.fill_null(0)
+            values = numbers.to_numpy()
+            total.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
+    return total.hexdigest()
+
+
+def _type_name(column: pl.Series) -> str:
+    if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
+        return "String"
+    if column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.Boolean:
+        return str(column.dtype)
+    raise DataError(
+        f'Column "{column.name}" has type {column.dtype}; a snapshot keeps numbers, bools, texts, dates and times. Change what'
+        " clean returns."
+    )

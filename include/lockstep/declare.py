@@ -160,9 +160,12 @@ class Dataset:
         return {self.key: key, **declared}
 
     def _column(self, name: str, annotation: Any) -> Column:  # noqa: ANN401  a type expression has no narrower type
-        nullable = get_origin(annotation) in (Union, UnionType) and NoneType in get_args(annotation)
-        plain = next((arg for arg in get_args(annotation) if arg is not NoneType), annotation) if nullable else annotation
-        if plain not in COLUMN_TYPES:
+        plain = annotation
+        if get_origin(annotation) in (Union, UnionType):
+            others = [arg for arg in get_args(annotation) if arg is not NoneType]
+            plain = others[0] if len(others) == 1 else annotation  # `int | str | None` is no type of a column
+        nullable = plain is not annotation
+        if not isinstance(plain, type) or plain not in COLUMN_TYPES:
             raise DeclarationError(
                 f'Dataset "{self.name}": column "{name}" has type {plain!r}; allowed are int, float, str, bool and date,'
                 " each also as `float | None` where blanks are fine."
@@ -281,6 +284,13 @@ class Api:
             raise DeclarationError(
                 f'API "{self.name}": decides=[] has no threshold, so it could never answer; name at least one threshold.'
             )
+        for what, wanted, used in (("decides", Threshold, self.decides), ("explains", Model, self.explains)):
+            for node in used:
+                if not isinstance(node, wanted):
+                    raise DeclarationError(
+                        f'API "{self.name}": {what}= holds a {type(node).__name__}; it takes {wanted.__name__} declarations'
+                        " only, not their names."
+                    )
 
 
 Node = Dataset | Model | Threshold | Api

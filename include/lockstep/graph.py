@@ -249,6 +249,8 @@ def _reach(nodes: Iterable[Node]) -> dict[str, Node]:
     def visit(node: Node, path: tuple[int, ...]) -> None:
         if id(node) in path:  # a list given to builds_on= and changed later can close a circle of objects
             raise DeclarationError(f'Models build on each other in a circle through "{node.name}"; take one builds_on away.')
+        if found.get(node.name) is node:
+            return
         for used in _used(node):
             if not isinstance(used, str):
                 visit(used, (*path, id(node)))

@@ -5,6 +5,7 @@ Rules:
 - Numbers outside their range are refused when the policy is made.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from typing import ClassVar
 
@@ -85,16 +86,18 @@ def top_fraction(value: float) -> TopFraction:
 
 
 def fixed(value: float) -> Fixed:
-    """Use this value as it is."""
+    """Use this value, any finite number, as it is."""
+    if not math.isfinite(value):
+        raise DeclarationError(f"fixed({value}): the value must be a finite number; for example fixed(0.5).")
     return Fixed(float(value))
 
 
 def minimise_cost(*, false_positive: float, false_negative: float) -> MinimiseCost:
     """Choose the threshold with the lowest mean cost per row; costs are in any one unit, not negative, not both 0."""
-    if false_positive < 0 or false_negative < 0 or false_positive + false_negative == 0:
+    if not (false_positive >= 0 and false_negative >= 0 and 0 < false_positive + false_negative < math.inf):
         raise DeclarationError(
-            f"minimise_cost(false_positive={false_positive}, false_negative={false_negative}): costs may not be negative,"
-            " and one of them must be above 0."
+            f"minimise_cost(false_positive={false_positive}, false_negative={false_negative}): costs are finite and not"
+            " negative, and one of them must be above 0."
         )
     return MinimiseCost(float(false_positive), float(false_negative))
 

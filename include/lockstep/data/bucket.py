@@ -83,8 +83,9 @@ def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
     own = [name for name in cleaned.columns if name.startswith("_")]
     if own:
         raise DataError(f'Dataset "{dataset.name}": {_name(dataset)} returned {", ".join(own)}; a leading underscore is ours.')
-    keys = cleaned[dataset.key]
-    if keys.n_unique() != len(keys) or not keys.is_in(rows[dataset.key].implode()).all():
+    keys, given = cleaned[dataset.key], rows[dataset.key]
+    is_unique = keys.n_unique() == len(keys) and not keys.null_count()
+    if keys.dtype != given.dtype or not is_unique or not keys.is_in(given.implode()).all():
         raise DataError(
             f'Dataset "{dataset.name}": {_name(dataset)} must return at most one row for each row it gets, with its key; it'
             " doubled keys or made some up."

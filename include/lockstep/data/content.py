@@ -19,7 +19,7 @@ def content_digest(frame: pl.DataFrame) -> str:
     little-endian bytes, text as lengths and UTF-8.
 
     Raises:
-        DataError: a column is neither a number, bool, text, date nor time.
+        DataError: a column is neither a number of up to 64 bits, bool, text, date nor time.
     """
     total = sha256()
     for column in frame.get_columns():
@@ -40,9 +40,10 @@ def content_digest(frame: pl.DataFrame) -> str:
 def _type_name(column: pl.Series) -> str:
     if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
         return "String"
-    if column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.Boolean:
+    is_foreign = isinstance(column.dtype, pl.Decimal | pl.Int128 | pl.UInt128 | pl.Duration)
+    if not is_foreign and (column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.Boolean):
         return str(column.dtype)
     raise DataError(
-        f'Column "{column.name}" has type {column.dtype}; a snapshot keeps numbers, bools, texts, dates and times. Change what'
-        " clean returns."
+        f'Column "{column.name}" has type {column.dtype}; a snapshot keeps numbers of up to 64 bits, bools, texts, dates and'
+        " times. Change what clean returns."
     )

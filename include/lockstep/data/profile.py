@@ -3,8 +3,10 @@
 Rules:
 - A profile of parts can be merged into the profile of the whole, in any order.
 - It is small whatever the number of rows: of texts and bools, the commonest values are counted.
+- JSON can say all of it: NaN and infinity, which `clean` may make, count as nulls.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Final
@@ -45,6 +47,8 @@ def _column(series: pl.Series) -> dict[str, Any]:
     found: dict[str, Any] = {"count": len(series), "nulls": series.null_count()}
     if series.dtype.is_numeric():
         numbers = series.drop_nulls().cast(pl.Float64)
+        numbers = numbers.filter(numbers.is_finite())
+        found["nulls"] = len(series) - len(numbers)
         found |= {"sum": numbers.sum(), "squares": (numbers * numbers).sum(), "min": numbers.min(), "max": numbers.max()}
     else:
         counts = series.drop_nulls().cast(pl.String).value_counts()
@@ -75,4 +79,9 @@ def _finished(column: dict[str, Any]) -> dict[str, Any]:
     mean = column["sum"] / n if n else None
     variance = max(column["squares"] / n - mean * mean, 0.0) if mean is not None else None
     rest = {key: column[key] for key in ("count", "nulls", "min", "max")}
-    return rest | {"mean": mean, "std": variance**0.5 if variance is not None else None}
+    return rest | {"mean": _finite(mean), "std": _finite(variance**0.5 if variance is not None else None)}
+
+
+def _finite(value: float | None) -> float | None:
+    """None for what is too large to be summed or squared."""
+    return value if value is not None and math.isfinite(value) else None

@@ -90,9 +90,14 @@ def _as_text(rows: pl.DataFrame, name: str) -> pl.Expr:
     """The column as text without outer blanks; blank and NaN-free null where there is nothing."""
     dtype = rows.schema[name]
     if dtype.is_nested() or dtype == pl.Binary or dtype == pl.Object:
-        return pl.col(name).map_elements(repr, return_dtype=pl.String).alias(name)
+        return pl.col(name).map_elements(_shown, return_dtype=pl.String).alias(name)
     stripped = pl.col(name).cast(pl.String).str.strip_chars()
     return pl.when(stripped != "").then(stripped).alias(name)
+
+
+def _shown(value: object) -> str:
+    """A list comes as a Series, whose own text leaves out what is in the middle."""
+    return repr(value.to_list() if isinstance(value, pl.Series) else value)
 
 
 def _reason(name: str, column: Column) -> pl.Expr:
@@ -100,7 +105,7 @@ def _reason(name: str, column: Column) -> pl.Expr:
     return (
         pl.when(pl.col(name).is_null())
         .then(pl.lit(f"{name}: blank, {_NOUNS[column.kind]} is needed"))
-        .otherwise(pl.format(f'{name}: "{{}}" is not {_NOUNS[column.kind]}', shown))
+        .otherwise(pl.format('{}: "{}" is not {}', pl.lit(name), shown, pl.lit(_NOUNS[column.kind])))
     )
 
 

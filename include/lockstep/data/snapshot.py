@@ -36,6 +36,8 @@ from lockstep.registry import (
     Version,
     canonical_json,
     digest_of,
+    files_of,
+    sha256_of,
 )
 
 _REASONS_SHOWN = 3
@@ -77,10 +79,10 @@ def read_snapshot(registry: Registry, version: Version[SnapshotTaken], split: st
     Raises:
         ObjectMissing, ObjectDamaged: a part is not what the log promises.
     """
-    manifest = read_manifest(registry, version)
+    files = files_of(version.fact.manifest, read_manifest(registry, version))
     parts = [
-        pl.read_parquet(io.BytesIO(registry.objects.get(ObjectRef(**ref))))
-        for name, ref in sorted(manifest["files"].items())
+        pl.read_parquet(io.BytesIO(registry.objects.get(ref)))
+        for name, ref in sorted(files.items())
         if name.startswith("part-")
     ]
     rows = pl.concat(parts)
@@ -163,8 +165,9 @@ def _put_manifest(
     if not objects.exists(path):
         others = {"profile.json": canonical_json(profile), "quarantine.parquet": quarantine}
         # An attempt that was killed before its manifest may have left files that differ (paths, versions): keep apart.
-        refs = {name: objects.put(f"{folder}/{digest_of([name, data.hex()])[:12]}-{name}", data) for name, data in others.items()}
-        files = {name: asdict(ref) for name, ref in (parts | refs).items()}
+        named = {f"{sha256_of(data)[:12]}-{name}": data for name, data in others.items()}
+        refs = parts | {name: objects.put(f"{folder}/{name}", data) for name, data in named.items()}
+        files = {name: {"sha256": ref.sha256, "size": ref.size} for name, ref in refs.items()}
         objects.put_new(path, canonical_json(manifest | {"files": files}))
     return objects.describe(path)
 

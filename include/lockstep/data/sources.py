@@ -4,7 +4,8 @@ Rules:
 - A pattern that finds nothing is an error; it never stands for an empty dataset.
 - CSV comes as text, without guessing of types; a line with too many or too few fields is set aside with its number, and
   does not harm its neighbours.
-- Each row knows its file and line (`_file`, `_line`; the header is line 1; a quoted line break counts as one line).
+- Each row knows its file and line (`_file`, `_line`; the header is line 1; a row with quoted line breaks counts as one
+  line). A line with nothing in it is no row, but is counted.
 """
 
 import glob
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import polars as pl
 import pyarrow as pa
@@ -24,6 +25,7 @@ from lockstep.declare import Source
 from lockstep.errors import DataError
 
 DATA_VARIABLE: Final = "LOCKSTEP_DATA"
+_FILE: Final = "file://"
 _SHOWN: Final = 200
 
 
@@ -50,11 +52,12 @@ def find_files(source: Source) -> list[InputFile]:
     Raises:
         DataError: there is none, or one can't be read.
     """
-    pattern = _absolute(source.pattern)
-    paths = sorted(path for path in glob.glob(pattern, recursive=True) if Path(path).is_file())
+    root, pattern = _root(), _path_pattern(source.pattern)
+    found = (root / name for name in glob.glob(pattern, root_dir=root, recursive=True))
+    paths = sorted(str(path) for path in found if path.is_file())
     if not paths:
         raise DataError(
-            f'Source {source.format}("{source.pattern}"): no file matches {pattern}. Relative patterns start at the folder in'
+            f'Source {source.format}("{source.pattern}"): no file matches {root / pattern}. Relative patterns start at the folder in'
             f" {DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE) or 'not set, so the working folder'}); put files there or"
             " correct the pattern."
         )
@@ -74,15 +77,19 @@ def read_rows(source: Source, path: str) -> Rows:
     return Rows(frame=frame, ragged=ragged)
 
 
-def _absolute(pattern: str) -> str:
-    scheme, _, path = urlsplit(pattern)[:3]
-    if scheme == "file":
-        return unquote(path)
+def _path_pattern(pattern: str) -> str:
+    if pattern.startswith(_FILE):
+        return unquote(pattern.removeprefix(_FILE))  # not taken apart as an address: a "?" is part of the pattern
     if "://" in pattern:
-        raise DataError(f'Source "{pattern}": sources are read from folders and file:/// addresses; copy the files there.')
-    root = os.environ.get(DATA_VARIABLE, "")
-    root = unquote(urlsplit(root).path) if root.startswith("file://") else root
-    return str(Path(root or ".").absolute() / pattern)
+        raise DataError(
+            f'Source "{pattern}": sources are read from folders and file:/// addresses; copy the files there.'
+        )
+    return pattern
+
+
+def _root() -> Path:
+    """Where relative patterns start; a folder's own name is no pattern, whatever stands in it."""
+    return Path(_path_pattern(os.environ.get(DATA_VARIABLE) or ".")).absolute()
 
 
 def _describe(path: str) -> InputFile:
@@ -116,7 +123,9 @@ def _read_csv(path: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         table = arrow_csv.read_csv(
             path,
             read_options=arrow_csv.ReadOptions(use_threads=False),  # only then does a ragged row know its number
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+            parse_options=arrow_csv.ParseOptions(
+                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
+            ),
             convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False
             ),
@@ -135,7 +144,9 @@ def _read_csv(path: str) -> tuple[pl.DataFrame, pl.DataFrame]:
         },
         schema=_no_ragged().schema,
     )
-    return frame.with_columns(lines.filter(~lines.is_in(skipped.to_list())), _file=pl.lit(path)), bad
+    has_content = frame.select(pl.any_horizontal(pl.all() != "")).to_series()
+    numbered = frame.with_columns(lines.filter(~lines.is_in(skipped.to_list())), _file=pl.lit(path))
+    return numbered.filter(has_content), bad
 
 
 def _header(path: str) -> list[str]:

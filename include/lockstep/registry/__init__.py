@@ -20,6 +20,7 @@ from lockstep.registry.entries import (
     SnapshotTaken,
     ThresholdTuned,
 )
+from lockstep.registry.folder import files_of, put_folder
 from lockstep.registry.log import Log, Proposal
 from lockstep.registry.objects import ObjectRef, Objects
 from lockstep.registry.state import Recorded, Release, Stage, State, Version, fold, model_key, threshold_key
@@ -47,8 +48,10 @@ __all__ = [
     "Version",
     "canonical_json",
     "digest_of",
+    "files_of",
     "fold",
     "model_key",
+    "put_folder",
     "sha256_of",
     "threshold_key",
 ]

@@ -166,8 +166,18 @@ _PROTOCOL_ADAPTER: Final = TypeAdapter(_OnlyProtocol)
 
 
 def encode(entry: Entry) -> bytes:
-    """The entry as canonical JSON."""
-    return canonical_json(_ADAPTER.dump_python(entry, mode="json"))
+    """The entry as canonical JSON.
+
+    Raises:
+        ValueError: `decode` would not read it, because a value is of another type than its field. Once written, such an
+            entry would lock the log for good.
+    """
+    data = canonical_json(_ADAPTER.dump_python(entry, mode="json", warnings="none"))
+    try:
+        _ADAPTER.validate_json(data)
+    except ValidationError as error:
+        raise ValueError(f"Log entry {entry.number} was not written: {_first_of(error)}.") from None
+    return data
 
 
 def decode(data: bytes, *, number: int, previous: str) -> Entry:
@@ -185,10 +195,8 @@ def decode(data: bytes, *, number: int, previous: str) -> Entry:
             raise ProtocolTooNew(
                 f"Log entry {number} has protocol {newer}; this Lockstep reads up to {PROTOCOL}. Install a newer Lockstep."
             ) from None
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the file"
         raise LogDamaged(
-            f"Log entry {number} can't be read: {place}: {first['msg']}. Nothing is written until it is restored from a copy."
+            f"Log entry {number} can't be read: {_first_of(error)}. Nothing is written until it is restored from a copy."
         ) from None
     if entry.protocol > PROTOCOL:
         raise ProtocolTooNew(
@@ -201,6 +209,11 @@ def decode(data: bytes, *, number: int, previous: str) -> Entry:
             " from a copy."
         )
     return entry
+
+
+def _first_of(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'the file'}: {first['msg']}"
 
 
 def _protocol_of(data: bytes) -> int | None:

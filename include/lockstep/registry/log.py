@@ -7,6 +7,7 @@ Rules:
 - Reading costs one listing and one read for each entry that is new.
 """
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from lockstep.registry.objects import Objects
 from lockstep.registry.state import State, fold
 
 FOLDER: Final = "log"
+_ENTRY: Final = re.compile(rf"{FOLDER}/\d{{20}}\.json")
 _READERS: Final = 16
 _PARALLEL_FROM: Final = 32  # below that, starting threads costs more than it saves
 
@@ -116,23 +118,29 @@ class Log:
             return False
 
     def _entries_behind(self, state: State) -> Iterator[tuple[Entry, str]]:
-        names = [
-            name
-            for name in self._objects.names(FOLDER, after=path_of(state.head))
-            if name.count("/") == 1 and name.endswith(".json")
-        ]
         previous = state.head_hash
-        for number, (name, data) in enumerate(self._contents(names), start=state.head + 1):
-            if name != path_of(number):
-                raise LogDamaged(
-                    f'Log entry {number} is missing: "{path_of(number)}" is not there, but "{name}" is. Nothing is written until'
-                    " it is restored from a copy."
-                )
+        for number, data in enumerate(self._contents(self._paths_behind(state.head)), start=state.head + 1):
             yield decode(data, number=number, previous=previous), (previous := sha256_of(data))
 
-    def _contents(self, names: list[str]) -> Iterator[tuple[str, bytes]]:
-        if len(names) < _PARALLEL_FROM:
-            yield from ((name, self._objects.get_unverified(name)) for name in names)
+    def _paths_behind(self, head: int) -> list[str]:
+        paths: list[str] = []
+        for name in self._objects.names(FOLDER, after=path_of(head)):
+            if not _ENTRY.fullmatch(name):
+                continue
+            # While others append, a folder may list an entry without the one before it: ask for that one by name.
+            while (wanted := path_of(head + len(paths) + 1)) != name:
+                if not self._objects.exists(wanted):
+                    raise LogDamaged(
+                        f'Log entry {head + len(paths) + 1} is missing: "{wanted}" is not there, but "{name}" is. Nothing is'
+                        " written until it is restored from a copy."
+                    )
+                paths.append(wanted)
+            paths.append(name)
+        return paths
+
+    def _contents(self, paths: list[str]) -> Iterator[bytes]:
+        if len(paths) < _PARALLEL_FROM:
+            yield from map(self._objects.get_unverified, paths)
             return
         with ThreadPoolExecutor(_READERS) as readers:
-            yield from zip(names, readers.map(self._objects.get_unverified, names), strict=True)
+            yield from readers.map(self._objects.get_unverified, paths)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
@@ -76,6 +76,7 @@ class Objects:
         """
         ref = ObjectRef(path=path, sha256=sha256_of(data), size=len(data))
         if not self.put_new(path, data):
+            self._sync(path)  # whoever wrote it may have been killed before it was on the disk
             present = sha256_of(self.get_unverified(path))
             if present != ref.sha256:
                 raise ObjectDamaged(
@@ -97,7 +98,13 @@ class Objects:
         return True
 
     def move(self, source: str, target: str) -> None:
-        """Move an object out of `scratch/` to a path named by content; where the target stands already, drop the source."""
+        """Move an object out of `scratch/` to a path named by content; where the target stands already, drop the source.
+
+        Raises:
+            UsageError: the source is not below `scratch/`.
+            ObjectMissing: nothing stands at the source.
+        """
+        _check_scratch(source, "moved")
         _check_path(target)
         with self._reported(source):
             try:
@@ -128,6 +135,7 @@ class Objects:
         Raises:
             ObjectMissing: nothing stands there.
         """
+        _check_path(path)
         with self._reported(path):
             return bytes(obstore.get(self._store, path).bytes())
 
@@ -142,6 +150,7 @@ class Objects:
 
     def exists(self, path: str) -> bool:
         """Whether an object stands at that path."""
+        _check_path(path)
         with self._reported(path):
             try:
                 obstore.head(self._store, path)
@@ -161,8 +170,7 @@ class Objects:
         Raises:
             UsageError: the path is not below `scratch/`.
         """
-        if PurePosixPath(path).parts[:1] != (SCRATCH,):
-            raise UsageError(f'Object "{path}": only objects below {SCRATCH}/ can be deleted.')
+        _check_scratch(path, "deleted")
         with self._reported(path):
             try:
                 obstore.delete(self._store, path)
@@ -208,5 +216,14 @@ class Objects:
 
 def _check_path(path: str) -> None:
     parts = path.split("/")
-    if not path or any(part in ("", ".", "..") for part in parts) or any(char in path for char in "\\\0#"):
-        raise UsageError(f'Object path "{path}" is not allowed: names are separated by one "/" and hold no "..", "\\" or "#".')
+    if any(part in ("", ".", "..") for part in parts) or any(char in path for char in "\\#") or not path.isprintable():
+        raise UsageError(
+            f"Object path {path!r} is not allowed: names are separated by one \"/\" and hold no \"..\", \"\\\", \"#\" or control"
+            " character."
+        )
+
+
+def _check_scratch(path: str, done: str) -> None:
+    _check_path(path)
+    if not path.startswith(f"{SCRATCH}/"):
+        raise UsageError(f'Object "{path}": only objects below {SCRATCH}/ can be {done}.')

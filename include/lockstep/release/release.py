@@ -11,7 +11,17 @@ from typing import Any
 
 from lockstep.errors import ReleaseRefused, RollbackRefused
 from lockstep.group import Group
-from lockstep.registry import ObjectRef, Origin, Registry, Release, Released, RolledBack, State, canonical_json
+from lockstep.registry import (
+    ObjectRef,
+    Origin,
+    Registry,
+    Release,
+    Released,
+    RolledBack,
+    State,
+    canonical_json,
+    files_of,
+)
 from lockstep.release.gate import gate
 from lockstep.release.manifest import compose, digest_of_release, path_of_release
 
@@ -26,7 +36,8 @@ def release(registry: Registry, group: Group, origin: Origin) -> Release:
     verified: set[str] = set()
 
     def propose(state: State) -> Released | None:
-        if _is_done(state, group, origin):
+        done = _done_by(origin, group, state)
+        if done is not None and done.left is None:
             return None
         verdict = gate(group, state)
         if not verdict.is_open:
@@ -57,7 +68,8 @@ def rollback(registry: Registry, group: Group, origin: Origin, *, to: str | None
     verified: set[str] = set()
 
     def propose(state: State) -> RolledBack | None:
-        if _is_done(state, group, origin):
+        done = _done_by(origin, group, state)
+        if done is not None and done.left is not None:  # a job may release, look, and roll back
             return None
         production, target = _target(state, group.name, to)
         if target.digest not in verified:
@@ -82,14 +94,17 @@ def verify_members(registry: Registry, manifest: dict[str, Any]) -> None:
         ObjectMissing, ObjectDamaged: a file is not what the manifest promises.
     """
     for member in manifest["members"].values():
-        described = json.loads(registry.objects.get(ObjectRef(**member["manifest"])))
-        for file in described.get("files", {}).values():
-            registry.objects.get(ObjectRef(**file))
+        ref = ObjectRef(**member["manifest"])
+        for file in files_of(ref, json.loads(registry.objects.get(ref))).values():
+            registry.objects.get(file)
 
 
-def _is_done(state: State, group: Group, origin: Origin) -> bool:
+def _done_by(origin: Origin, group: Group, state: State) -> Release | None:
+    """Production, if the job itself put it there."""
     production = state.production(group.name)
-    return production is not None and origin.job is not None and origin.job.is_same_as(production.recorded.origin.job)
+    if production is None or origin.job is None or not origin.job.is_same_as(production.recorded.origin.job):
+        return None
+    return production
 
 
 def _release_at(state: State, group: Group, number: int | None) -> Release:

@@ -1,0 +1,103 @@
+"""The policies, computed: from a curve to one threshold.
+
+Rules:
+- The best threshold that keeps the policy is taken; of equals the highest, which decides "yes" least often.
+- Where no threshold keeps it, the error says what is the best that can be had.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lockstep.decisions.curve import Curve
+from lockstep.errors import PolicyUnmet
+from lockstep.policy import Fixed, MinimiseCost, Policy, PrecisionAtLeast, RecallAtLeast, TopFraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The chosen threshold, in the unit of the score."""
+
+    value: float
+
+
+def choose(policy: Policy, curve: Curve) -> Choice:
+    """The threshold that a policy picks on a curve.
+
+    Raises:
+        PolicyUnmet: there is none; the message says what is the best that can be had, and begins with the policy.
+    """
+    match policy:
+        case Fixed(value=value):
+            return Choice(value=value)
+        case TopFraction():
+            return _top_fraction(policy, curve)
+        case PrecisionAtLeast():
+            return _precision_at_least(policy, curve)
+        case RecallAtLeast():
+            return _recall_at_least(policy, curve)
+        case MinimiseCost():
+            return _minimise_cost(policy, curve)
+    raise TypeError(f"{type(policy).__name__} is no policy of lockstep.policy.")
+
+
+def _precision_at_least(policy: PrecisionAtLeast, curve: Curve) -> Choice:
+    _check_positives(policy, curve)
+    allowed = curve.precision >= policy.value
+    if not allowed.any():
+        best = int(np.argmax(curve.precision))
+        raise PolicyUnmet(
+            f"{policy} can't be met: the best precision is {_floor(curve.precision[best])}, at threshold"
+            f" {curve.thresholds[best]:.4f} with recall {curve.recall[best]:.4f}. Ask for at most that, or train a better model."
+        )
+    return _best(curve, allowed, curve.recall)
+
+
+def _recall_at_least(policy: RecallAtLeast, curve: Curve) -> Choice:
+    _check_positives(policy, curve)
+    return _best(curve, curve.recall >= policy.value, curve.precision)  # the lowest threshold has a recall of 1
+
+
+def _top_fraction(policy: TopFraction, curve: Curve) -> Choice:
+    allowed = curve.share <= policy.value
+    if not allowed.any():
+        raise PolicyUnmet(
+            f"{policy} can't be met: {curve.yes[0]} of {curve.rows} rows share the highest score, so the smallest share that can"
+            f" be had is {curve.share[0]:.4f}. Ask for at least that, or train a model that tells these rows apart."
+        )
+    return _best(curve, allowed, curve.share)
+
+
+def _minimise_cost(policy: MinimiseCost, curve: Curve) -> Choice:
+    if curve.hits is None:
+        raise PolicyUnmet(f"{policy} can't be met: the scores have no classes to count wrong answers of. Use fixed(…).")
+    false_positives, false_negatives = curve.yes - curve.hits, curve.positives - curve.hits
+    cost = policy.false_positive * false_positives + policy.false_negative * false_negatives
+    best = int(np.argmin(cost))
+    if policy.false_negative * curve.positives <= cost[best]:  # cheapest of all: decide "yes" for nobody
+        return Choice(value=float(np.nextafter(_highest_score(curve), np.inf)))
+    return Choice(value=float(curve.thresholds[best]))
+
+
+def _highest_score(curve: Curve) -> float:
+    """A bound above every score: the first threshold lies half-way below the highest score."""
+    if len(curve.thresholds) == 1:
+        return float(curve.thresholds[0])
+    return float(curve.thresholds[0] + 2 * (curve.thresholds[0] - curve.thresholds[1]))
+
+
+def _check_positives(policy: Policy, curve: Curve) -> None:
+    if curve.hits is None or curve.positives == 0:
+        raise PolicyUnmet(
+            f"{policy} can't be met: of {curve.rows} rows none is positive, so no threshold can be right about one. Bring data"
+            " with positives, or correct positive= of the threshold."
+        )
+
+
+def _best(curve: Curve, allowed: NDArray[np.bool_], wanted: NDArray[np.float64]) -> Choice:
+    return Choice(value=float(curve.thresholds[int(np.argmax(np.where(allowed, wanted, -1.0)))]))
+
+
+def _floor(value: float) -> str:
+    return f"{np.floor(value * 1e4) / 1e4:.4f}"

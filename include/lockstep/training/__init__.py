@@ -1,0 +1,15 @@
+"""Training: the code that trains, features, fit, evaluation, model files, and candidates in the registry."""
+
+from lockstep.training.predictor import Predictor
+from lockstep.training.storage import load_model
+from lockstep.training.train import Training, check_parameters, resolve_upstream, train_model, training_order
+
+__all__ = [
+    "Predictor",
+    "Training",
+    "check_parameters",
+    "load_model",
+    "resolve_upstream",
+    "train_model",
+    "training_order",
+]

@@ -1,0 +1,65 @@
+"""Build the declared estimator, set a run's parameters, fit it.
+
+Rules:
+- Whatever the estimator raises becomes one `TrainingError` that names the model and what to look at.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lockstep.declare import Model, Task
+from lockstep.errors import TrainingError, UsageError
+from lockstep.training.source import name_of
+
+
+def build_estimator(model: Model, parameters: Mapping[str, Any]) -> Any:  # noqa: ANN401  scikit-learn estimators share no type
+    """A new, unfitted estimator with the parameters set.
+
+    Raises:
+        TrainingError: the declared function failed, or returned no estimator.
+        UsageError: the estimator has no such parameter.
+    """
+    try:
+        estimator = model.estimator()
+    except Exception as error:
+        raise TrainingError(
+            f'Model "{model.name}": {name_of(model.estimator)}() failed: {type(error).__name__}: {error}.'
+        ) from error
+    needed = "predict_proba" if model.task is Task.CLASSIFICATION else "predict"
+    if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params") and hasattr(estimator, needed)):
+        raise TrainingError(
+            f'Model "{model.name}": {name_of(model.estimator)}() returned {type(estimator).__name__}, which has no fit,'
+            f" get_params or {needed}; a {model.task.value} needs them. Return a scikit-learn estimator or Pipeline."
+        )
+    known = estimator.get_params()
+    for name in parameters:
+        if name not in known:
+            raise UsageError(
+                f'Model "{model.name}": there is no parameter "{name}"; it has {", ".join(sorted(known))}.'
+            )
+    return estimator.set_params(**parameters)
+
+
+def fit(model: Model, estimator: Any, features: pl.DataFrame, target: NDArray[Any]) -> None:  # noqa: ANN401  see above
+    """Fit the estimator on features (shape n × k) and targets (shape n).
+
+    Raises:
+        TrainingError: there is nothing to learn from, or the estimator failed.
+    """
+    if len(target) == 0 or (model.task is Task.CLASSIFICATION and len(np.unique(target)) == 1):
+        what = "no row" if len(target) == 0 else f"only the class {target[0]!r}"
+        raise TrainingError(
+            f'Model "{model.name}": the training split has {what} in "{model.target}", so there is nothing to learn. Bring more'
+            " data."
+        )
+    try:
+        estimator.fit(features, target)
+    except Exception as error:
+        raise TrainingError(
+            f'Model "{model.name}": fitting {type(estimator).__name__} on {features.height} rows failed:'
+            f" {type(error).__name__}: {error}. It was given the columns {', '.join(features.columns)}."
+        ) from error

@@ -157,8 +157,8 @@ class Graph:
                 others = sorted(apis.difference(node.only_for))
                 through = "" if others in ([], [user]) else f" (for {', '.join(others)})"
                 raise DeclarationError(
-                    f'Model "{node.name}" is only for {allowed}, but {kind_of(self._nodes[user]).value} "{user}"{through} uses'
-                    " it. Train a model of its own for that, or add it to only_for."
+                    f'Model "{node.name}" is only for {allowed}, but {_word(self._nodes[user])} "{user}"{through} uses it.'
+                    " Train a model of its own for that, or add it to only_for."
                 )
 
     def _warn_of_deprecated_data(self) -> None:
@@ -221,6 +221,14 @@ class Graph:
         )
 
 
+def _word(node: Node) -> str:
+    return "API" if isinstance(node, Api) else kind_of(node).value
+
+
+def _a(node: Node) -> str:
+    return "an API" if isinstance(node, Api) else f"a {_word(node)}"
+
+
 def _is_untied(node: Node) -> bool:
     return isinstance(node, Dataset) and not node.shared
 
@@ -256,9 +264,7 @@ def _reach(nodes: Iterable[Node]) -> dict[str, Node]:
                 visit(used, (*path, id(node)))
         known = found.setdefault(node.name, node)
         if known is not node and known != node:
-            both = f"a {kind_of(known).value} and a {kind_of(node).value}" if kind_of(known) != kind_of(node) else (
-                f"two different {kind_of(node).value}s"
-            )
+            both = f"{_a(known)} and {_a(node)}" if kind_of(known) != kind_of(node) else f"two different {_word(node)}s"
             raise DeclarationError(f'The name "{node.name}" stands for {both}; names are unique in a graph. Rename one.')
 
     for node in nodes:

@@ -1,0 +1,5 @@
+"""The command line: `lockstep …`."""
+
+from lockstep.cli.app import main
+
+__all__ = ["main"]

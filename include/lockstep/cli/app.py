@@ -1,0 +1,276 @@
+"""The commands. Each reads its words, calls one function of the core, and prints what it gave.
+
+Rules:
+- Exit status: 0 done, 1 refused with a reason (a closed gate too), 2 wrong use.
+- With `--json`, stdout holds one JSON document and nothing else; messages go to stderr.
+"""
+
+import json
+import sys
+import warnings
+from typing import Annotated, Any
+
+import typer
+
+from lockstep import __version__, draw
+from lockstep.cli import say, show
+from lockstep.cli import train as training
+from lockstep.cli.context import GRAPH_VARIABLE, REGISTRY_VARIABLE, Context
+from lockstep.errors import DeprecatedDataWarning, LockstepError, UsageError
+from lockstep.registry.lineage import describe, find, lineage, made_by
+
+app = typer.Typer(
+    name="lockstep",
+    help="Keep machine-learning models that share data in step.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def main() -> None:
+    """Run a command; an error of ours is one sentence on stderr and an exit status."""
+    warnings.showwarning = _warn
+    try:
+        app()
+    except LockstepError as error:
+        say.message(f"lockstep: {error}")
+        sys.exit(error.exit_status)
+
+
+def _warn(text: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    if issubclass(category, DeprecatedDataWarning):
+        say.message(f"warning: {text}")
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"lockstep {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    ctx: typer.Context,
+    registry: Annotated[str | None, typer.Option(help=f"Where the registry is; default: {REGISTRY_VARIABLE}.")] = None,
+    graph: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Where a graph is, as module:name; default: {GRAPH_VARIABLE}, or all in include/groups."),
+    ] = None,
+    why: Annotated[str, typer.Option(help="Why you do this; it is kept in the log.")] = "",
+    version: Annotated[  # noqa: ARG001  its callback prints it
+        bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True)
+    ] = False,
+) -> None:
+    ctx.obj = Context(registry_uri=registry, graph_spec=tuple(graph or ()), why=why)
+
+
+@app.command(name="graph")
+def graph_command(
+    ctx: typer.Context,
+    on: Annotated[str | None, typer.Option(help="Only this node and what hangs on it.")] = None,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what depends on what."""
+    graphs = ctx.obj.graphs()
+    chosen = [graphs.of(on)] if on else list(graphs.all)
+    if mermaid and as_json:
+        raise UsageError("Both --mermaid and --json are given; choose one.")
+    drawn = [draw.as_json(graph, on) for graph in chosen]
+    document = {
+        "nodes": [node for part in drawn for node in part["nodes"]],
+        "edges": [edge for part in drawn for edge in part["edges"]],
+        "groups": {name: members for part in drawn for name, members in part["groups"].items()},
+    }
+    text = "\n".join((draw.as_mermaid if mermaid else draw.as_text)(graph, on) for graph in chosen)
+    say.result(document, text, as_json=as_json)
+
+
+@app.command()
+def status(ctx: typer.Context, as_json: Json = False) -> None:
+    """Show which version of each member is newest, in staging and in production."""
+    found = show.status(ctx.obj.graphs(), ctx.obj.registry().state())
+    say.result(found, show.status_text(found), as_json=as_json)
+
+
+@app.command()
+def train(
+    ctx: typer.Context,
+    models: Annotated[list[str] | None, typer.Argument(help="Models to train; default: all.")] = None,
+    group: Annotated[str | None, typer.Option(help="Train the models of this release group.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="A parameter, as model.name=value; may be repeated.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Train even if this recipe has been trained.")] = False,
+    promote: Annotated[bool, typer.Option("--promote", help="Move what was trained to staging.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Take a snapshot, train models and tune their thresholds: candidates, and nothing downstream moves."""
+    wanted = training.chosen_models(ctx.obj.graphs(), models or [], group)
+    parameters = training.parse_parameters(param or [])
+    found = training.train(
+        ctx.obj.registry(), wanted, ctx.obj.origin(), parameters=parameters, force=force, and_promote=promote
+    )
+    say.result(found, training.as_text(found), as_json=as_json)
+
+
+@app.command()
+def promote(
+    ctx: typer.Context,
+    ref: Annotated[str, typer.Argument(help="A version, as churn@3; without a number, the newest.")],
+    as_json: Json = False,
+) -> None:
+    """Move a model version with its thresholds, or a threshold version, to staging."""
+    from lockstep.release import promote as promote_version
+
+    name = ref.partition("@")[0]
+    group = ctx.obj.graphs().of(name).group_of(name)
+    done = promote_version(ctx.obj.registry(), group, ref, ctx.obj.origin())
+    refs = [version.ref for version in done.versions]
+    document = {"group": done.group, "staging": refs, "entry": done.entry.number if done.entry else None}
+    already = "" if done.entry else " (as before)"
+    say.result(document, f"in staging: {', '.join(refs)}{already}", as_json=as_json)
+
+
+@app.command()
+def gate(ctx: typer.Context, group: str, as_json: Json = False) -> None:
+    """Say whether a release group may be released, and why not; exit status 0 only if it may."""
+    from lockstep.release import gate as ask
+
+    _, declared = ctx.obj.graphs().group(group)
+    verdict = ask(declared, ctx.obj.registry().state())
+    say.result(verdict.as_json(), verdict.as_text(), as_json=as_json)
+    if not verdict.is_open:
+        raise typer.Exit(1)
+
+
+@app.command()
+def release(ctx: typer.Context, group: str, as_json: Json = False) -> None:
+    """Release what stands in staging: all members at once, or nothing."""
+    from lockstep.release import release as release_group
+
+    _, declared = ctx.obj.graphs().group(group)
+    done = release_group(ctx.obj.registry(), declared, ctx.obj.origin())
+    say.result(_release(done), f"{group}: release {done.short} is in production", as_json=as_json)
+
+
+@app.command()
+def rollback(
+    ctx: typer.Context,
+    group: str,
+    to: Annotated[str | None, typer.Option(help="The first characters of a release; default: the one before.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Put an earlier release back into production: all members at once, or nothing."""
+    from lockstep.release import rollback as roll_back
+
+    _, declared = ctx.obj.graphs().group(group)
+    done = roll_back(ctx.obj.registry(), declared, ctx.obj.origin(), to=to)
+    say.result(_release(done), f"{group}: release {done.short} is back in production", as_json=as_json)
+
+
+def _release(done: Any) -> dict[str, Any]:  # noqa: ANN401  imported where it is used
+    return {
+        "group": done.group,
+        "release": done.digest,
+        "entry": done.recorded.number,
+        "members": dict(done.members),
+        "left": done.left,
+    }
+
+
+@app.command()
+def decide(
+    ctx: typer.Context,
+    api: str,
+    row: Annotated[str, typer.Option(help="A row as a JSON object, or a list of rows; - reads stdin.")],
+    as_json: Json = False,
+) -> None:
+    """Ask an API of the current release for a decision."""
+    from lockstep.serving import Decider
+
+    rows = _rows(sys.stdin.read() if row == "-" else row)
+    graphs = ctx.obj.graphs()
+    decider = Decider(ctx.obj.registry(), [graphs.of(api)])
+    decider.refresh()
+    answers = decider.decide(api, rows)
+    say.result(answers if len(answers) != 1 else answers[0], "\n".join(map(_answer, answers)), as_json=as_json)
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(1)
+
+
+def _rows(text: str) -> list[dict[str, Any]]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(f"--row: this is not JSON ({error}). Give an object of column names and values.") from None
+    rows = found if isinstance(found, list) else [found]
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise UsageError("--row: a row is a JSON object of column names and values, or a list of such objects.")
+    return rows
+
+
+def _answer(answer: dict[str, Any]) -> str:
+    if "error" in answer:
+        return f"{answer['api']}: {answer['error']}"
+    lines = [f"{answer['api']} {answer['key']} (release {answer['release'][:12]})"]
+    for name, found in answer["decisions"].items():
+        word = "probability" if "probability" in found else "value"
+        lines.append(
+            f"  {name}: {'yes' if found['decision'] else 'no'} ({word} {found[word]:.4f}, threshold {found['threshold']:.4f};"
+            f" {found['version']}, {found['model']})"
+        )
+    for name, found in answer["explanations"].items():
+        lines.append(f"  {name}: {found['prediction']} ({found['model']})")
+    return "\n".join(lines)
+
+
+@app.command()
+def serve(
+    ctx: typer.Context,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Where to listen.", min=0, max=65535)] = 8000,
+    poll: Annotated[float, typer.Option(help="Seconds between two looks for a new release.", min=0.05)] = 1.0,
+) -> None:
+    """Answer decisions over HTTP from the current releases, and switch to a new one whole."""
+    import uvicorn
+
+    from lockstep.serving import Decider, create_app
+
+    decider = Decider(ctx.obj.registry(), ctx.obj.graphs().all)
+    say.message(f"decisions at http://{host}:{port}/docs")
+    uvicorn.run(create_app(decider, poll=poll), host=host, port=port, log_level="warning")
+
+
+@app.command()
+def log(
+    ctx: typer.Context,
+    last: Annotated[int | None, typer.Option(help="Only the last entries.", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the registry's log, oldest entry first."""
+    lines = show.log(ctx.obj.registry().log.entries())
+    lines = lines[-last:] if last else lines
+    say.result(lines, show.log_text(lines), as_json=as_json)
+
+
+@app.command(name="lineage")
+def lineage_command(
+    ctx: typer.Context,
+    ref: Annotated[str | None, typer.Argument(help="A version, as churn@3.")] = None,
+    job: Annotated[str | None, typer.Option(help="A job's run (or the end of it): which versions did it make?")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show what made a version and what was made of it; or which versions a job made."""
+    if (ref is None) == (job is None):
+        raise UsageError("lineage: give a version (churn@3) or --job RUN, one of the two.")
+    state = ctx.obj.registry().state()
+    if job is not None:
+        made = [describe(state, version) for version in made_by(state, job)]
+        text = "\n".join(f"{item['version']} ({item['stage'] or item['kind']}, entry {item['entry']})" for item in made)
+        say.result(made, text, as_json=as_json)
+        return
+    found = lineage(state, find(state, ref or ""))
+    say.result(found, show.lineage_text(found), as_json=as_json)

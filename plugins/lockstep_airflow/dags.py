@@ -1,0 +1,230 @@
+"""`release_dags`: the DAGs of each release group of a graph.
+
+Rules:
+- Building DAGs reads declarations only: no network, no registry, no import of Beam or scikit-learn.
+- A task that runs builds only its own DAG, even if its file declares a thousand groups.
+- No DAG starts another, except that a promotion's asset event wakes the release DAG of its group.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, get_parsing_context
+
+from lockstep import draw
+from lockstep.data import DIRECT, Runner
+from lockstep.declare import Model
+from lockstep.graph import Graph
+from lockstep.group import Group
+from lockstep_airflow.assets import asset_of, parents_of, staging_of
+from lockstep_airflow.gate import GateSensor
+from lockstep_airflow.operators import (
+    PromoteOperator,
+    ReleaseOperator,
+    RollbackOperator,
+    SnapshotOperator,
+    TrainOperator,
+    TuneOperator,
+)
+
+_DEFAULTS: Final = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
+_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+_PULL: Final = "{{{{ (ti.xcom_pull(task_ids='{task}') or {{}}).get('{key}', '') }}}}"
+
+
+def release_dags(
+    graph: Graph,
+    *,
+    registry: str | None = None,
+    schedule: Any = None,  # noqa: ANN401  whatever Airflow takes as a schedule
+    runner: Runner = DIRECT,
+) -> dict[str, DAG]:
+    """Four DAGs for each release group: `<group>_retrain`, `_promote`, `_release` and `_rollback`.
+
+    Args:
+        graph: the declarations.
+        registry: address of the registry; by default each task reads LOCKSTEP_REGISTRY when it runs.
+        schedule: when the group is retrained; by default only by hand.
+        runner: the Beam runner that snapshots are taken on.
+
+    Returns:
+        DAG id → DAG, for `globals().update(…)` of a DAG file.
+    """
+    only = get_parsing_context().dag_id
+    builders: dict[str, Callable[[Group, str], DAG]] = {
+        "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, registry, schedule, runner),
+        "promote": lambda group, dag_id: _promote(group, dag_id, registry),
+        "release": lambda group, dag_id: _release(graph, group, dag_id, registry),
+        "rollback": lambda group, dag_id: _rollback(group, dag_id, registry),
+    }
+    wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
+    return {
+        dag_id: builders[what](group, dag_id) for dag_id, (group, what) in wanted.items() if only is None or only == dag_id
+    }
+
+
+def _dag(group: Group, dag_id: str, what: str, doc: str, **kwargs: Any) -> DAG:
+    return DAG(
+        dag_id=dag_id,
+        description=what,
+        doc_md=f"{what}\n\n{doc}",
+        tags=["lockstep", group.name],
+        default_args=_DEFAULTS,
+        start_date=_START,
+        catchup=False,
+        **{"schedule": None, "is_paused_upon_creation": False, **kwargs},
+    )
+
+
+def _retrain(graph: Graph, group: Group, dag_id: str, registry: str | None, schedule: Any, runner: Runner) -> DAG:  # noqa: ANN401
+    names = [model.name for model in group.models]
+    params = {
+        "models": Param(
+            names,
+            type="array",
+            items={"type": "string", "enum": names},
+            examples=names,
+            title="Models",
+            description="Which models to train, each with its thresholds.",
+        ),
+        "parameters": Param(
+            {},
+            type="object",
+            title="Parameters",
+            description='For the estimators, by model: {"%s": {"name": value}}.' % names[0],
+            additionalProperties=False,
+            properties={name: {"type": "object"} for name in names},
+        ),
+        "force": Param(False, type="boolean", title="Force", description="Train even if this recipe has been trained."),
+        "promote": Param(False, type="boolean", title="Promote", description="Move what was trained to staging."),
+    }
+    doc = f"Adds candidates; nothing downstream moves unless *promote* is on.\n\n```\n{draw.as_text(graph)}\n```"
+    what = f"Retrain the models of {group.name}"
+    paused = None if schedule is not None else False  # a schedule starts when somebody lets it, as everywhere in Airflow
+    with _dag(group, dag_id, what, doc, schedule=schedule, params=params, is_paused_upon_creation=paused) as dag:
+        chosen = {"models": "{{ params.models | tojson }}", "registry": registry}
+        snapshots: dict[str, BaseOperator] = {}
+        trained: dict[str, BaseOperator] = {}
+        for member in group.models:
+            model = graph.model(member.name)
+            if model.data.name not in snapshots:
+                snapshots[model.data.name] = SnapshotOperator(
+                    task_id=f"snapshot_{model.data.name}",
+                    graph=graph,
+                    dataset=model.data.name,
+                    runner=runner,
+                    works_for=[other.name for other in group.models if other.dataset == model.data.name],
+                    outlets=[asset_of(model.data)],
+                    **chosen,
+                )
+            trained[model.name] = _train(graph, group, model, snapshots[model.data.name], trained, chosen)
+    return dag
+
+
+def _train(
+    graph: Graph,
+    group: Group,
+    model: Model,
+    snapshot: BaseOperator,
+    trained: dict[str, BaseOperator],
+    chosen: dict[str, Any],
+) -> BaseOperator:
+    """Train, tune, promote: one model's part of the retraining DAG, in a task group named after it."""
+    registry = chosen["registry"]
+    above = [upstream.name for upstream in graph.upstream(model.name)]
+    made = json.dumps({name: _PULL.format(task=f"{name}.train", key="digest") for name in above})
+    with TaskGroup(model.name):
+        train = TrainOperator(
+            task_id="train",
+            graph=graph,
+            model=model.name,
+            snapshot=_PULL.format(task=snapshot.task_id, key="version"),
+            upstream=made,
+            parameters="{{ params.parameters | tojson }}",
+            force="{{ params.force }}",
+            trigger_rule="none_failed",  # a model that this run does not train is taken from staging
+            inlets=parents_of(graph, model.name),
+            outlets=[asset_of(model)],
+            **chosen,
+        )
+        snapshot >> train
+        for name in above:
+            trained[name] >> train
+        promote = PromoteOperator(
+            task_id="promote",
+            group=group,
+            staging=staging_of(group.name),
+            version=_PULL.format(task=f"{model.name}.train", key="version"),
+            wanted="{{ params.promote }}",
+            registry=registry,
+        )
+        train >> promote
+        for threshold in graph.thresholds_of(model.name):
+            tune = TuneOperator(
+                task_id=f"tune_{threshold.name}",
+                graph=graph,
+                threshold=threshold.name,
+                model_digest=_PULL.format(task=f"{model.name}.train", key="digest"),
+                registry=registry,
+                inlets=[asset_of(model)],
+                outlets=[asset_of(threshold)],
+            )
+            train >> tune >> promote
+    return train
+
+
+def _promote(group: Group, dag_id: str, registry: str | None) -> DAG:
+    names = [*(model.name for model in group.models), *group.model_of_threshold]
+    params = {
+        "version": Param(
+            type="string",
+            pattern=rf"^\s*({'|'.join(names)})(@[1-9][0-9]*)?\s*$",
+            title="Version",
+            description=f"As {names[0]}@3; without a number, the newest. Members: {', '.join(names)}.",
+            examples=names,
+        )
+    }
+    doc = "A model version moves together with the thresholds that were tuned for it."
+    with _dag(group, dag_id, f"Promote a version of {group.name} to staging", doc, params=params, max_active_runs=1) as dag:
+        PromoteOperator(
+            task_id="promote", group=group, staging=staging_of(group.name), version="{{ params.version }}", registry=registry
+        )
+    return dag
+
+
+def _release(graph: Graph, group: Group, dag_id: str, registry: str | None) -> DAG:
+    doc = "A promotion wakes it up. The gate waits until all members stand in staging and fit together; then all are released at once."
+    schedule = [staging_of(group.name)]
+    with _dag(group, dag_id, f"Release {group.name} when its gate opens", doc, schedule=schedule, max_active_runs=1) as dag:
+        gate = GateSensor(task_id="gate", group=group, registry=registry)
+        release = ReleaseOperator(
+            task_id="release",
+            group=group,
+            registry=registry,
+            inlets=_assets(graph, (name for api in group.apis for name in (*api.decides, *api.explains))),
+            outlets=_assets(graph, (api.name for api in group.apis)),
+        )
+        gate >> release
+    return dag
+
+
+def _assets(graph: Graph, names: Iterable[str]) -> list[Any]:
+    return [asset_of(graph.node(name)) for name in dict.fromkeys(names)]
+
+
+def _rollback(group: Group, dag_id: str, registry: str | None) -> DAG:
+    params = {
+        "to": Param(
+            "",
+            type="string",
+            pattern="^[0-9a-f ]*$",
+            title="Release",
+            description="The first characters of the release to go back to; blank: the one before.",
+        )
+    }
+    doc = "All members of the group go back at once."
+    with _dag(group, dag_id, f"Roll {group.name} back to an earlier release", doc, params=params, max_active_runs=1) as dag:
+        RollbackOperator(task_id="rollback", group=group, to="{{ params.to }}", registry=registry)
+    return dag

@@ -1,0 +1,21 @@
+# Airflow with exactly the packages that the tests run with. It holds no secret: these come in when a container starts.
+FROM apache/airflow:3.3.2-python3.11
+
+# A new volume takes over the owner of the folder that it is mounted on.
+USER root
+RUN install --directory --owner=airflow --group=root --mode=0775 \
+    /opt/lockstep /opt/lockstep/registry /opt/lockstep/data /opt/lockstep/auth
+USER airflow
+
+# Pins and hashes of everything, so there is nothing to resolve. Drivers for PostgreSQL come with the base image.
+COPY requirements.txt /opt/lockstep/requirements.txt
+RUN pip install --no-cache-dir --no-deps --require-hashes --requirement /opt/lockstep/requirements.txt
+
+COPY --chown=airflow:root dags /opt/airflow/dags
+COPY --chown=airflow:root plugins /opt/airflow/plugins
+COPY --chown=airflow:root include /opt/lockstep/include
+ENV PYTHONPATH=/opt/lockstep/include
+
+# The console script that an installed wheel would bring.
+RUN printf '%s\n' '#!/usr/bin/env python' 'import sys' 'from lockstep.cli import main' 'sys.exit(main())' \
+    > /home/airflow/.local/bin/lockstep && chmod 0755 /home/airflow/.local/bin/lockstep

@@ -1,0 +1,29 @@
+# Thin: all of it is in dev.py, which says what each command does (`python3 dev.py --help`).
+# `make test ARGS="-k gate"` passes words on. `make demo CUSTOMERS=my.csv` takes your customers.
+
+PYTHON ?= python3
+ARGS ?=
+CUSTOMERS ?=
+
+.PHONY: setup demo test lint check bench lock
+
+setup:
+	@$(PYTHON) dev.py setup
+
+demo:
+	@$(PYTHON) dev.py demo -- $(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(ARGS)
+
+test:
+	@$(PYTHON) dev.py test -- $(ARGS)
+
+lint:
+	@$(PYTHON) dev.py lint
+
+check:
+	@$(PYTHON) dev.py check -- $(ARGS)
+
+bench:
+	@$(PYTHON) dev.py bench -- $(ARGS)
+
+lock:
+	@$(PYTHON) dev.py lock -- $(ARGS)

@@ -1,0 +1,208 @@
+"""docker-compose.yaml: it hangs together, and gives nothing away."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker-compose.yaml"
+AIRFLOW = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+# `$${NAME}` is left to the shell in the container
+VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?P<rule>[^}]*)\}")
+SECRET = re.compile(r"PASSWORD$|SECRET|FERNET_KEY|SQL_ALCHEMY_CONN")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """What the file says, with its anchors resolved."""
+    return yaml.safe_load(FILE.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The services by name."""
+    return compose["services"]
+
+
+def mounts(services: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str, str, str]]:
+    """Service, source, target and options of every mount."""
+    for name, service in services.items():
+        for mount in service.get("volumes", []):
+            source, target, *options = mount.split(":")
+            yield name, source, target, "".join(options)
+
+
+def template() -> dict[str, str]:
+    """The variables in .env.example."""
+    lines = (ROOT / ".env.example").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_every_part_of_airflow_runs(services: dict[str, dict[str, Any]]) -> None:
+    """Each part of Airflow, its database, its set-up and the decision API is a service, and nothing else is."""
+    assert set(services) == AIRFLOW | {"postgres", "airflow-init", "decisions"}
+    assert {services[name]["command"] for name in AIRFLOW} == {
+        name.removeprefix("airflow-").replace("apis", "api-s") for name in AIRFLOW
+    }
+
+
+def test_no_version(compose: dict[str, Any]) -> None:
+    """The file carries no `version:`, which Compose calls obsolete."""
+    assert "version" not in compose
+
+
+def test_dependencies_can_be_met(services: dict[str, dict[str, Any]]) -> None:
+    """A service waits for services that exist: until they are healthy if they stay, until they are done if they end."""
+    for service in services.values():
+        for other, how in service.get("depends_on", {}).items():
+            ends = services[other]["restart"] == "no"
+            assert how["condition"] == ("service_completed_successfully" if ends else "service_healthy")
+            assert ends or "healthcheck" in services[other]
+
+
+def test_dependencies_end(services: dict[str, dict[str, Any]]) -> None:
+    """No service waits for itself through others."""
+    waiting = {name: set(service.get("depends_on", {})) for name, service in services.items()}
+    while ready := {name for name, others in waiting.items() if not others & set(waiting)}:
+        waiting = {name: others for name, others in waiting.items() if name not in ready}
+    assert not waiting
+
+
+def test_what_stays_up_is_watched(services: dict[str, dict[str, Any]]) -> None:
+    """Every service that is to stay up starts again after a crash, and has a health check."""
+    for name, service in services.items():
+        if name != "airflow-init":
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}, name
+
+
+def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
+    """Every image has a tag, which is not `latest`; so has the one that the Dockerfile builds on."""
+    base = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    images = [*base, *(service["image"] for service in services.values())]
+    assert len(images) == len(services) + 1
+    for image in images:
+        assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", image), image
+
+
+def test_the_image_has_the_airflow_of_the_lock() -> None:
+    """The Dockerfile builds on the very Airflow that requirements.txt pins."""
+    pinned = re.search(r"^apache-airflow==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert pinned
+    assert f"\nFROM apache/airflow:{pinned[1]}-python3.11\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_ports_are_on_loopback(services: dict[str, dict[str, Any]]) -> None:
+    """Nothing is published but on 127.0.0.1, and no two services want the same port."""
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+    assert sorted(ports) == ["127.0.0.1:8000:8000", "127.0.0.1:8080:8080"]
+    assert not any("network_mode" in service for service in services.values())
+
+
+def test_folders_exist(services: dict[str, dict[str, Any]]) -> None:
+    """Every folder of this project that is mounted is there, and containers can't write into it."""
+    folders = {(source, options) for _, source, _, options in mounts(services) if source.startswith((".", "/"))}
+    assert folders == {("./dags", "ro"), ("./plugins", "ro"), ("./include", "ro")}
+    for source, _ in folders:
+        assert (ROOT / source).is_dir(), source
+
+
+def test_volumes_are_declared_and_used(compose: dict[str, Any], services: dict[str, dict[str, Any]]) -> None:
+    """Every named volume that is mounted is declared, and none is declared for nothing."""
+    assert {source for _, source, _, _ in mounts(services) if not source.startswith((".", "/"))} == set(
+        compose["volumes"]
+    )
+
+
+def test_no_service_hides_a_mount(services: dict[str, dict[str, Any]]) -> None:
+    """No service mounts two things at the same place."""
+    places = [(name, target) for name, _, target, _ in mounts(services)]
+    assert len(places) == len(set(places))
+
+
+def test_volumes_belong_to_airflow(services: dict[str, dict[str, Any]]) -> None:
+    """Every volume of Lockstep's is mounted on a folder that the Dockerfile makes for the user `airflow`."""
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    made = re.search(r"install --directory --owner=airflow [^\n]*\\\n(.*)", dockerfile)
+    assert made
+    targets = {target for _, source, target, _ in mounts(services) if source in {"auth", "data", "registry"}}
+    assert targets <= set(made[1].split())
+
+
+def test_registry_and_data_are_mounted(services: dict[str, dict[str, Any]]) -> None:
+    """Whoever is told where the registry is has it mounted there, and decisions can only read it."""
+    where = {(name, target): options for name, _, target, options in mounts(services)}
+    for name in AIRFLOW | {"decisions"}:
+        assert services[name]["environment"]["LOCKSTEP_REGISTRY"] == "file:///opt/lockstep/registry"
+        assert where[name, "/opt/lockstep/registry"] == ("ro" if name == "decisions" else "")
+    for name in AIRFLOW:
+        assert services[name]["environment"]["LOCKSTEP_DATA"] == "/opt/lockstep/data"
+        assert (name, "/opt/lockstep/data") in where
+        assert services[name]["environment"]["PYTHONPATH"] == "/opt/lockstep/include"
+
+
+def test_tasks_find_the_api_server(services: dict[str, dict[str, Any]]) -> None:
+    """Tasks are told the API server's name in this network, and the port that it publishes."""
+    for name in AIRFLOW:
+        url = services[name]["environment"]["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"]
+        assert url == "http://airflow-apiserver:8080/execution/"
+    assert services["airflow-apiserver"]["ports"] == ["127.0.0.1:8080:8080"]
+
+
+def test_passwords_reach_only_who_checks_them(services: dict[str, dict[str, Any]]) -> None:
+    """The file with the passwords is mounted where it is written and where people log in, and nowhere else."""
+    assert {name for name, source, _, _ in mounts(services) if source == "auth"} == {
+        "airflow-init",
+        "airflow-apiserver",
+    }
+
+
+def test_secrets_come_from_outside(services: dict[str, dict[str, Any]]) -> None:
+    """Every secret is a variable that has to be set."""
+    found = 0
+    for service in services.values():
+        for name, value in service.get("environment", {}).items():
+            if SECRET.search(name) and not name.endswith("_FILE"):
+                found += 1
+                assert VARIABLE.search(value), name
+    assert found >= len(AIRFLOW) * 3
+
+
+def test_decisions_know_no_secret(services: dict[str, dict[str, Any]]) -> None:
+    """The decision API gets none of Airflow's secrets."""
+    assert not VARIABLE.search(yaml.safe_dump(services["decisions"]))
+
+
+def test_variables_are_in_the_template() -> None:
+    """Every variable refuses to be empty, stands in .env.example without a value, and nothing else stands there."""
+    variables = list(VARIABLE.finditer(FILE.read_text(encoding="utf-8")))
+    assert all(variable["rule"].startswith(":?") for variable in variables)
+    assert template() == dict.fromkeys((variable["name"] for variable in variables), "")
+
+
+def test_secrets_stay_out_of_the_image() -> None:
+    """Only what the Dockerfile copies may enter a build, and `.env` may not."""
+    lines = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    copied = re.findall(r"^COPY (?:--\S+ )*(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert rules[0] == "*"
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == set(copied)
+    assert "**/.env" in rules
+
+
+def test_compose_accepts_it(tmp_path: Path) -> None:
+    """Docker Compose itself accepts the file, where there is one."""
+    docker = shutil.which("docker")
+    if not docker or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("Docker Compose is not installed")
+    variables = tmp_path / "filled"
+    variables.write_text("".join(f"{name}=x\n" for name in template()), encoding="utf-8")
+    command = [docker, "compose", "--env-file", variables, "--file", FILE, "config", "--quiet"]
+    said = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (said.returncode, said.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""The data that the demo plays with: simulated months, or a file of the user's own; and biopsies for the second group."""
+"""The data of the demo: simulated months or a file of the user's own, and biopsies for the second group."""
 
 import csv
 import shutil
@@ -58,9 +58,10 @@ def one_of(folder: Path) -> dict[str, str]:
 
 
 def write_biopsies(folder: Path) -> Path:
-    """scikit-learn's breast cancer data (569 biopsies, Wisconsin, 1995) as a CSV file with the columns of `groups.biopsy`."""
-    from groups.biopsy import COLUMNS
+    """Write scikit-learn's breast cancer data (569 biopsies) as a CSV file in the columns of `groups.biopsy`."""
     from sklearn.datasets import load_breast_cancer
+
+    from groups.biopsy import COLUMNS
 
     found = load_breast_cancer()
     values = dict(zip(found.feature_names, found.data.T, strict=True))

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from demo.rest import Run, TaskInstance
+from demo.answers import Run, TaskInstance
 
 __all__ = ["Screen", "Waiting"]
 

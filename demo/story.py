@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from demo.answers import Run
 from demo.customers import Customers, one_of
-from demo.rest import Rest, Run
+from demo.rest import Rest
 from demo.screen import Screen
 from demo.service import Service
 from lockstep.registry import Registry, Stage, model_key
@@ -144,7 +145,7 @@ class Story:
         self._screen.say(f"{ROLLBACK} left {second[:12]}; release {first[:12]} is in production again")
         self._answers(first)
 
-    # --------------------------------------------------------------------------------------------------------- its means
+    # ------------------------------------------------------------------------------------------------------ its means
 
     def _run(self, dag_id: str, conf: dict[str, Any], what: str) -> Run:
         run = self._rest.trigger(dag_id, conf)

@@ -9,7 +9,7 @@ from lockstep_airflow.links import VersionLink
 
 
 class LockstepPlugin(AirflowPlugin):
-    """Imported in every Airflow process, so it imports next to nothing; the web app is built in the API server alone."""
+    """Imported in every Airflow process, so it imports next to nothing; only the API server builds the web app."""
 
     name = "lockstep"
     operator_extra_links = [VersionLink()]  # noqa: RUF012  the form that Airflow reads

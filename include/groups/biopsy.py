@@ -9,6 +9,7 @@ COLUMNS = [f"{kind} {measure}" for kind in ("mean", "worst") for measure in MEAS
 
 
 def linear() -> Any:  # noqa: ANN401  scikit-learn estimators share no type
+    """Fit a line through scaled measures."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -17,6 +18,7 @@ def linear() -> Any:  # noqa: ANN401  scikit-learn estimators share no type
 
 
 def forest() -> Any:  # noqa: ANN401  scikit-learn estimators share no type
+    """Grow many small trees, which err elsewhere than a line."""
     from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(n_estimators=60, random_state=0)

@@ -22,7 +22,8 @@ from lockstep import (
 
 NUMBERS = ["tenure", "MonthlyCharges", "TotalCharges", "charge_growth"]
 FLAGS = ["SeniorCitizen", "Partner", "Dependents", "PhoneService", "PaperlessBilling"]
-SERVICES = ["MultipleLines", "OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport", "StreamingTV", "StreamingMovies"]
+SERVICES = ["MultipleLines", "OnlineSecurity", "OnlineBackup", "DeviceProtection", "TechSupport"]
+SERVICES += ["StreamingTV", "StreamingMovies"]
 CHOICES = ["gender", "InternetService", "PaymentMethod"]
 
 
@@ -40,8 +41,8 @@ def churn_pipeline() -> Any:  # noqa: ANN401  scikit-learn estimators share no t
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import Pipeline
 
-    steps = [("columns", _columns([*CHOICES, *SERVICES, "Contract"])), ("model", LogisticRegression(C=1.0, max_iter=1000))]
-    return Pipeline(steps)
+    columns = _columns([*CHOICES, *SERVICES, "Contract"])
+    return Pipeline([("columns", columns), ("model", LogisticRegression(C=1.0, max_iter=1000))])
 
 
 def reason_pipeline() -> Any:  # noqa: ANN401  scikit-learn estimators share no type

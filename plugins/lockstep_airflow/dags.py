@@ -61,12 +61,14 @@ def release_dags(
     }
     wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
     return {
-        dag_id: builders[what](group, dag_id) for dag_id, (group, what) in wanted.items() if only is None or only == dag_id
+        dag_id: builders[what](group, dag_id)
+        for dag_id, (group, what) in wanted.items()
+        if only is None or only == dag_id
     }
 
 
 def _dag(group: Group, dag_id: str, what: str, doc: str, **kwargs: Any) -> DAG:
-    return DAG(
+    return DAG(  # noqa: AIR002  the schedule is among the arguments below
         dag_id=dag_id,
         description=what,
         doc_md=f"{what}\n\n{doc}",
@@ -93,16 +95,22 @@ def _retrain(graph: Graph, group: Group, dag_id: str, registry: str | None, sche
             {},
             type="object",
             title="Parameters",
-            description='For the estimators, by model: {"%s": {"name": value}}.' % names[0],
+            description=f'For the estimators, by model: {{"{names[0]}": {{"name": value}}}}.',
             additionalProperties=False,
             properties={name: {"type": "object"} for name in names},
         ),
-        "force": Param(False, type="boolean", title="Force", description="Train even if this recipe has been trained."),
-        "promote": Param(False, type="boolean", title="Promote", description="Move what was trained to staging."),
+        "force": Param(
+            default=False, type="boolean", title="Force", description="Train even if this recipe has been trained."
+        ),
+        "promote": Param(
+            default=False, type="boolean", title="Promote", description="Move what was trained to staging."
+        ),
     }
     doc = f"Adds candidates; nothing downstream moves unless *promote* is on.\n\n```\n{draw.as_text(graph)}\n```"
     what = f"Retrain the models of {group.name}"
-    paused = None if schedule is not None else False  # a schedule starts when somebody lets it, as everywhere in Airflow
+    paused = (
+        None if schedule is not None else False
+    )  # a schedule starts when somebody lets it, as everywhere in Airflow
     with _dag(group, dag_id, what, doc, schedule=schedule, params=params, is_paused_upon_creation=paused) as dag:
         chosen = {"models": "{{ params.models | tojson }}", "registry": registry}
         snapshots: dict[str, BaseOperator] = {}
@@ -187,17 +195,28 @@ def _promote(group: Group, dag_id: str, registry: str | None) -> DAG:
         )
     }
     doc = "A model version moves together with the thresholds that were tuned for it."
-    with _dag(group, dag_id, f"Promote a version of {group.name} to staging", doc, params=params, max_active_runs=1) as dag:
+    with _dag(
+        group, dag_id, f"Promote a version of {group.name} to staging", doc, params=params, max_active_runs=1
+    ) as dag:
         PromoteOperator(
-            task_id="promote", group=group, staging=staging_of(group.name), version="{{ params.version }}", registry=registry
+            task_id="promote",
+            group=group,
+            staging=staging_of(group.name),
+            version="{{ params.version }}",
+            registry=registry,
         )
     return dag
 
 
 def _release(graph: Graph, group: Group, dag_id: str, registry: str | None) -> DAG:
-    doc = "A promotion wakes it up. The gate waits until all members stand in staging and fit together; then all are released at once."
+    doc = (
+        "A promotion wakes it up. The gate waits until all members stand in staging and fit together; then all are"
+        " released at once."
+    )
     schedule = [staging_of(group.name)]
-    with _dag(group, dag_id, f"Release {group.name} when its gate opens", doc, schedule=schedule, max_active_runs=1) as dag:
+    with _dag(
+        group, dag_id, f"Release {group.name} when its gate opens", doc, schedule=schedule, max_active_runs=1
+    ) as dag:
         gate = GateSensor(task_id="gate", group=group, registry=registry)
         release = ReleaseOperator(
             task_id="release",
@@ -225,6 +244,8 @@ def _rollback(group: Group, dag_id: str, registry: str | None) -> DAG:
         )
     }
     doc = "All members of the group go back at once."
-    with _dag(group, dag_id, f"Roll {group.name} back to an earlier release", doc, params=params, max_active_runs=1) as dag:
+    with _dag(
+        group, dag_id, f"Roll {group.name} back to an earlier release", doc, params=params, max_active_runs=1
+    ) as dag:
         RollbackOperator(task_id="rollback", group=group, to="{{ params.to }}", registry=registry)
     return dag

@@ -27,8 +27,10 @@ POLL: Final = 0.25  # seconds between two looks at the log
 class GateTrigger(BaseEventTrigger):
     """Fires when the gate of a group is no longer closed."""
 
-    def __init__(self, *, registry: str, group: dict[str, Any], poll: float = POLL, said: str = "", **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(
+        self, *, registry: str, group: dict[str, Any], poll: float = POLL, said: str = "", **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # Airflow's has no annotations
         self.registry, self.group, self.poll, self.said = registry, group, poll, said
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -60,7 +62,8 @@ class GateTrigger(BaseEventTrigger):
             head = state.head
             verdict = gate(group, state)
             if verdict.status is not Status.CLOSED:
-                yield TriggerEvent({"status": verdict.status.value, "head": head})
+                seen = {"status": verdict.status.value, "head": head}
+                yield TriggerEvent(seen)  # type: ignore[no-untyped-call]  # as above
                 return
             if (text := verdict.as_text()) != said:
                 said = text
@@ -97,7 +100,7 @@ class GateSensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.group, self.registry, self.gate_poll, self.patience = group, registry, poll, patience
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  Airflow's signature
         """Look once; wait in the triggerer if the gate is closed."""
         with reported():
             verdict = self._look()

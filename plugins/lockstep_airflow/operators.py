@@ -8,10 +8,9 @@ Rules:
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 
-from airflow.sdk import Asset, BaseOperator, BaseOperatorLink, Context
+from airflow.sdk import Asset, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
 from lockstep.data import DIRECT, Runner
@@ -26,7 +25,7 @@ class LockstepOperator(BaseOperator):
     """Base: opens the registry, tells who it is, links to the version that it `made`."""
 
     ui_color = "#e0f2fe"
-    operator_extra_links: ClassVar[tuple[BaseOperatorLink, ...]] = (VersionLink(),)
+    operator_extra_links = (VersionLink(),)
 
     def __init__(self, *, registry: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -59,7 +58,9 @@ class _ChosenModels(LockstepOperator):
         """As the base, if it was asked for."""
         chosen = json.loads(self.models) if self.models else list(self.works_for)
         if not set(chosen) & set(self.works_for):
-            raise AirflowSkipException(f"This run trains {', '.join(chosen) or 'nothing'}, not {', '.join(self.works_for)}.")
+            raise AirflowSkipException(
+                f"This run trains {', '.join(chosen) or 'nothing'}, not {', '.join(self.works_for)}."
+            )
         return super().execute(context)
 
 
@@ -180,7 +181,7 @@ class PromoteOperator(LockstepOperator):
         done = promote(registry, self.group, self.version.strip(), origin)
         refs = [version.ref for version in done.versions]
         self.made = refs[0]
-        context["outlet_events"][self.staging].extra = {"group": self.group.name, "versions": refs}
+        context["outlet_events"][self.staging].extra = {"group": self.group.name, "versions": [*refs]}
         return {"group": self.group.name, "staging": refs, "entry": done.entry.number if done.entry else None}
 
 
@@ -196,7 +197,12 @@ class ReleaseOperator(LockstepOperator):
         from lockstep.release import release
 
         done = release(registry, self.group, origin)
-        return {"group": done.group, "release": done.digest, "entry": done.recorded.number, "members": dict(done.members)}
+        return {
+            "group": done.group,
+            "release": done.digest,
+            "entry": done.recorded.number,
+            "members": dict(done.members),
+        }
 
 
 class RollbackOperator(LockstepOperator):
@@ -213,5 +219,10 @@ class RollbackOperator(LockstepOperator):
         from lockstep.release import rollback
 
         done = rollback(registry, self.group, origin, to=self.to.strip() or None)
-        found = asdict(done.manifest)
-        return {"group": done.group, "release": done.digest, "left": done.left, "entry": done.recorded.number, "manifest": found}
+        return {
+            "group": done.group,
+            "release": done.digest,
+            "left": done.left,
+            "entry": done.recorded.number,
+            "members": dict(done.members),
+        }

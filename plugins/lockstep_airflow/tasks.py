@@ -2,8 +2,8 @@
 
 Rules:
 - The registry is opened when a task runs, never when a DAG file is parsed.
-- A rule that says no, or wrong input, fails the task at once: trying again would not help. A store that can't be reached is
-  tried again.
+- A rule that says no, or wrong input, fails the task at once: trying again would not help. A store that can't be
+  reached is tried again.
 """
 
 import os
@@ -30,8 +30,8 @@ def registry_uri(given: str | None) -> str:
     uri = given or os.environ.get(REGISTRY_VARIABLE)
     if not uri:
         raise UsageError(
-            f"No registry is named. Set {REGISTRY_VARIABLE} for Airflow's scheduler, workers and triggerer, or give registry= to"
-            " release_dags; for example file:///srv/lockstep."
+            f"No registry is named. Set {REGISTRY_VARIABLE} for Airflow's scheduler, workers and triggerer, or give"
+            " registry= to release_dags; for example file:///srv/lockstep."
         )
     return uri
 

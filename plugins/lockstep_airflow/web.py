@@ -37,6 +37,8 @@ def create_app() -> FastAPI:
             page = _pages.get_template("error.html").render(title=ref, message=str(error))
             return HTMLResponse(page, status_code=status)
         shown = json.dumps(manifest, indent=2, ensure_ascii=False)
-        return HTMLResponse(_pages.get_template("version.html").render(title=ref, v=lineage(state, found), manifest=shown))
+        return HTMLResponse(
+            _pages.get_template("version.html").render(title=ref, v=lineage(state, found), manifest=shown)
+        )
 
     return app

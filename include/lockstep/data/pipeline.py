@@ -3,19 +3,22 @@
 Rules:
 - A Beam element is a file or a bucket of rows as Arrow bytes; never a single row.
 - The runner is always named, and the same pipeline runs on each of them.
-- Workers leave their results in the registry's `scratch/`, so nothing travels through the machine that starts the pipeline.
+- Workers leave their results in the registry's `scratch/`, so nothing travels through the machine that starts the
+  pipeline; their errors too, because each runner wraps these in its own way, and some keep no more than the text.
+- A worker may outlive a pipeline that failed. Once the scratch is closed, it leaves nothing there.
 - Beam is imported only when a pipeline is run: that takes seconds.
 """
 
 import io
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import polars as pl
 
+from lockstep import errors
 from lockstep.data.bucket import RAW, as_bad, make_bucket
 from lockstep.data.content import content_digest
 from lockstep.data.profile import profile_of
@@ -24,9 +27,11 @@ from lockstep.data.sources import InputFile, read_rows
 from lockstep.data.split import BUCKETS, bucket_of, hash_keys
 from lockstep.declare import Dataset
 from lockstep.errors import LockstepError
-from lockstep.registry import Objects
+from lockstep.registry import Objects, sha256_of
 
 _BAD: Final = BUCKETS  # rows that can't be used travel as one more bucket
+_ERROR: Final = "error-"
+_OPEN: Final = "open"  # stands in a scratch as long as it is wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +58,7 @@ def run_pipeline(dataset: Dataset, files: list[InputFile], *, uri: str, scratch:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    Objects.open(uri).put(f"{scratch}/{_OPEN}", b"")
     options = PipelineOptions([*runner.options, f"--job_name=lockstep-{dataset.name.replace('_', '-')}"])
     try:
         with beam.Pipeline(runner=runner.name, options=options) as pipeline:
@@ -60,16 +66,28 @@ def run_pipeline(dataset: Dataset, files: list[InputFile], *, uri: str, scratch:
                 pipeline
                 | "files" >> beam.Create([file.path for file in files])
                 | "spread" >> beam.Reshuffle()
-                | "read" >> beam.FlatMap(lambda path: read_file(dataset, path))
+                | "read" >> beam.FlatMap(within(uri, scratch, lambda path: list(read_file(dataset, path))))
                 | "bucket" >> beam.GroupByKey()
-                | "write" >> beam.Map(lambda item: write_bucket(dataset, item[0], item[1], uri, scratch))
+                | "write"
+                >> beam.Map(within(uri, scratch, lambda item: write_bucket(dataset, item[0], item[1], uri, scratch)))
             )
     except Exception as error:
-        raise _cause(error) from error
+        raise _left_behind(uri, scratch) or error from error
+
+
+def close_scratch(objects: Objects, scratch: str) -> None:
+    """Delete all that stands there, and let no worker leave more."""
+    objects.delete_scratch(f"{scratch}/{_OPEN}")  # first: who writes after the listing below sees that it is gone
+    for name in objects.names(scratch):
+        objects.delete_scratch(name)
 
 
 def read_file(dataset: Dataset, path: str) -> Iterator[tuple[int, bytes]]:
-    """The rows of one file as (bucket, Arrow bytes); those that can't be used under one more number."""
+    """The rows of one file as (bucket, Arrow bytes); those that can't be used under one more number.
+
+    Raises:
+        DataError: the file can't be read.
+    """
     rows = read_rows(dataset.source, path)
     parsed = parse_rows(rows.frame, dataset.schema)
     ragged = rows.ragged.select("_file", "_line", REASON, pl.col("_text").alias(RAW))
@@ -82,7 +100,11 @@ def read_file(dataset: Dataset, path: str) -> Iterator[tuple[int, bytes]]:
 
 
 def write_bucket(dataset: Dataset, bucket: int, parts: Iterable[bytes], uri: str, scratch: str) -> int:
-    """Write one bucket's part, quarantine and summary; the same rows give the same bytes, so that a retry is harmless."""
+    """Write one bucket's part, quarantine and summary; the same rows give the same bytes, so that a retry is harmless.
+
+    Raises:
+        DataError: `clean` failed, or made what a snapshot can't keep.
+    """
     objects = Objects.open(uri)
     rows = pl.concat([pl.read_ipc_stream(io.BytesIO(part)) for part in parts])
     if bucket == _BAD:
@@ -113,11 +135,31 @@ def _to_bytes(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _cause(error: BaseException) -> BaseException:
-    """The error of ours that Beam has wrapped into its own, else the error itself."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, LockstepError):
-            return seen
-        seen = seen.__cause__ or seen.__context__
-    return error
+def within(uri: str, scratch: str, work: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The same work; it leaves an error of ours in the scratch before it raises it, and nothing once that is closed."""
+
+    def watched(element: Any) -> Any:  # noqa: ANN401  whatever Beam hands over
+        objects = Objects.open(uri)
+        if not objects.exists(f"{scratch}/{_OPEN}"):
+            return []
+        try:
+            return work(element)
+        except LockstepError as error:
+            said = json.dumps({"kind": type(error).__name__, "text": str(error)}, sort_keys=True).encode()
+            objects.put(f"{scratch}/{_ERROR}{sha256_of(said)[:12]}.json", said)
+            raise
+        finally:
+            if not objects.exists(f"{scratch}/{_OPEN}"):  # closed meanwhile, perhaps before this wrote its last file
+                close_scratch(objects, scratch)
+
+    return watched
+
+
+def _left_behind(uri: str, scratch: str) -> LockstepError | None:
+    objects = Objects.open(uri)
+    for name in objects.names(scratch):
+        if f"/{_ERROR}" in name:
+            said = json.loads(objects.get_unverified(name))
+            kind: type[LockstepError] = getattr(errors, said["kind"])
+            return kind(said["text"])
+    return None

@@ -19,7 +19,7 @@ import polars as pl
 
 from lockstep.data.bucket import RAW
 from lockstep.data.content import content_digest
-from lockstep.data.pipeline import DIRECT, Runner, run_pipeline
+from lockstep.data.pipeline import DIRECT, Runner, close_scratch, run_pipeline
 from lockstep.data.profile import finish, merge
 from lockstep.data.rows import REASON
 from lockstep.data.sources import InputFile, find_files
@@ -62,8 +62,7 @@ def take_snapshot(
         run_pipeline(dataset, files, uri=registry.uri, scratch=scratch, runner=runner)
         taken = _assemble(registry.objects, dataset, files, scratch, origin)
     finally:
-        for name in registry.objects.names(scratch):
-            registry.objects.delete_scratch(name)
+        close_scratch(registry.objects, scratch)
 
     def propose(state: State) -> SnapshotTaken | None:
         known = any(version.digest == taken.digest for version in state.snapshots.get(dataset.name, ()))

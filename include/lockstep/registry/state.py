@@ -275,7 +275,7 @@ def _look_up(versions: Versions[F], ref: str, what: str) -> Version[F]:
 
 
 def _by_digest(versions: Versions[F], name: str, digest: str) -> Version[F]:
-    for version in reversed(versions.get(name, ())):
+    for version in versions.get(name, ()):  # oldest first: a digest that is recorded again keeps its number
         if version.digest == digest:
             return version
     raise UsageError(f'There is no version of "{name}" with digest {digest[:12]}… in the registry.')

@@ -132,14 +132,20 @@ class Dataset:
     def __post_init__(self) -> None:
         check_name(Kind.DATASET, self.name)
         if not self.columns:
-            raise DeclarationError(f'Dataset "{self.name}": no columns are declared; give at least the key and a target.')
+            raise DeclarationError(
+                f'Dataset "{self.name}": no columns are declared; give at least the key and a target.'
+            )
         for column in self.columns:
             if column.startswith("_"):
                 raise DeclarationError(
                     f'Dataset "{self.name}": column {column!r} starts with an underscore, which Lockstep keeps for its'
                     " own columns. Rename it in the source."
                 )
-        _ = self.schema
+        if self.schema[self.key].nullable:
+            raise DeclarationError(
+                f'Dataset "{self.name}": key "{self.key}" may be blank by its type, but a row without a key has no name.'
+                " Declare it without `| None`; rows with a blank key then go to quarantine."
+            )
         if self.key not in self.columns and self.key.startswith("_"):
             raise DeclarationError(f'Dataset "{self.name}": key {self.key!r} may not start with an underscore.')
         if self.deprecated_after is not None and self.deprecated is None:

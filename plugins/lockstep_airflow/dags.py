@@ -1,7 +1,8 @@
 """`release_dags`: the DAGs of each release group of a graph.
 
 Rules:
-- Building DAGs reads declarations only: no network, no registry, no import of Beam or scikit-learn.
+- Building DAGs reads declarations only: no network, no registry, no import of Beam, polars or scikit-learn (each parse
+  and each task would pay for it).
 - A task that runs builds only its own DAG, even if its file declares a thousand groups.
 - No DAG starts another, except that a promotion's asset event wakes the release DAG of its group.
 """
@@ -9,12 +10,11 @@ Rules:
 import json
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, get_parsing_context
 
 from lockstep import draw
-from lockstep.data import DIRECT, Runner
 from lockstep.declare import Model
 from lockstep.graph import Graph
 from lockstep.group import Group
@@ -29,6 +29,9 @@ from lockstep_airflow.operators import (
     TuneOperator,
 )
 
+if TYPE_CHECKING:
+    from lockstep.data import Runner  # brings polars and pyarrow, a quarter of a second
+
 _DEFAULTS: Final = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _PULL: Final = "{{{{ (ti.xcom_pull(task_ids='{task}') or {{}}).get('{key}', '') }}}}"
@@ -39,7 +42,7 @@ def release_dags(
     *,
     registry: str | None = None,
     schedule: Any = None,  # noqa: ANN401  whatever Airflow takes as a schedule
-    runner: Runner = DIRECT,
+    runner: "Runner | None" = None,
 ) -> dict[str, DAG]:
     """Four DAGs for each release group: `<group>_retrain`, `_promote`, `_release` and `_rollback`.
 
@@ -47,12 +50,14 @@ def release_dags(
         graph: the declarations.
         registry: address of the registry; by default each task reads LOCKSTEP_REGISTRY when it runs.
         schedule: when the group is retrained; by default only by hand.
-        runner: the Beam runner that snapshots are taken on.
+        runner: the Beam runner that snapshots are taken on; by default `lockstep.data.DIRECT`.
 
     Returns:
         DAG id → DAG, for `globals().update(…)` of a DAG file.
     """
     only = get_parsing_context().dag_id
+    if only is not None and only.rpartition("_")[0] not in graph.groups:
+        return {}
     builders: dict[str, Callable[[Group, str], DAG]] = {
         "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, registry, schedule, runner),
         "promote": lambda group, dag_id: _promote(group, dag_id, registry),
@@ -80,7 +85,14 @@ def _dag(group: Group, dag_id: str, what: str, doc: str, **kwargs: Any) -> DAG:
     )
 
 
-def _retrain(graph: Graph, group: Group, dag_id: str, registry: str | None, schedule: Any, runner: Runner) -> DAG:  # noqa: ANN401
+def _retrain(
+    graph: Graph,
+    group: Group,
+    dag_id: str,
+    registry: str | None,
+    schedule: Any,  # noqa: ANN401  as above
+    runner: "Runner | None",
+) -> DAG:
     names = [model.name for model in group.models]
     params = {
         "models": Param(

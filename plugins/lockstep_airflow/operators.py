@@ -8,17 +8,19 @@ Rules:
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Asset, BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 
-from lockstep.data import DIRECT, Runner
 from lockstep.graph import Graph
 from lockstep.group import Group
 from lockstep.registry import Origin, Registry
 from lockstep_airflow.links import VersionLink
 from lockstep_airflow.tasks import open_registry, origin_of, reported
+
+if TYPE_CHECKING:
+    from lockstep.data import Runner
 
 
 class LockstepOperator(BaseOperator):
@@ -65,17 +67,17 @@ class _ChosenModels(LockstepOperator):
 
 
 class SnapshotOperator(_ChosenModels):
-    """Takes a snapshot of a dataset, on Beam."""
+    """Takes a snapshot of a dataset, on Beam (`runner`: by default the direct one)."""
 
-    def __init__(self, *, graph: Graph, dataset: str, runner: Runner = DIRECT, **kwargs: Any) -> None:
+    def __init__(self, *, graph: Graph, dataset: str, runner: "Runner | None" = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.graph, self.dataset, self.runner = graph, dataset, runner
 
     def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """`lockstep.data.take_snapshot`."""
-        from lockstep.data import take_snapshot
+        from lockstep.data import DIRECT, take_snapshot
 
-        version = take_snapshot(registry, self.graph.dataset(self.dataset), origin, runner=self.runner)
+        version = take_snapshot(registry, self.graph.dataset(self.dataset), origin, runner=self.runner or DIRECT)
         self.made = version.ref
         return {
             "version": version.ref,

@@ -9,16 +9,16 @@ Rules:
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from lockstep.errors import LockstepError, StoreUnusable, UsageError
-from lockstep.registry import Job, Origin, Registry
+from lockstep.registry import Job, Origin, Registry, commit_of
 
 REGISTRY_VARIABLE: Final = "LOCKSTEP_REGISTRY"
-COMMIT_VARIABLE: Final = "LOCKSTEP_COMMIT"
 
 
 def registry_uri(given: str | None) -> str:
@@ -51,7 +51,7 @@ def origin_of(context: Context) -> Origin:
         task=task,
         attempt=ti.try_number,
         log=str(getattr(ti, "log_url", "")),
-        commit=os.environ.get(COMMIT_VARIABLE, ""),
+        commit=commit_of(Path(context["dag"].fileloc).parent),
     )
     by = getattr(run, "triggering_user_name", None) or "airflow"
     return Origin(by=by, why=str(getattr(run, "note", None) or ""), job=job)

@@ -11,7 +11,6 @@ import importlib
 import os
 import pkgutil
 import socket
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from typing import Final
 from lockstep.errors import UsageError
 from lockstep.graph import Graph
 from lockstep.group import Group
-from lockstep.registry import Job, Origin, Registry
+from lockstep.registry import Job, Origin, Registry, commit_of
 
 REGISTRY_VARIABLE: Final = "LOCKSTEP_REGISTRY"
 GRAPH_VARIABLE: Final = "LOCKSTEP_GRAPH"
@@ -59,7 +58,9 @@ class Context:
         user = getpass.getuser()
         started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         run = f"{user}@{socket.gethostname()}/{started}/{os.getpid()}"
-        return Origin(by=user, why=self.why, job=Job(system="cli", run=run, task=_command(), commit=_commit()))
+        return Origin(
+            by=user, why=self.why, job=Job(system="cli", run=run, task=_command(), commit=commit_of(Path.cwd()))
+        )
 
 
 class Graphs:
@@ -71,9 +72,13 @@ class Graphs:
         for graph in self.all:
             for name in (*graph.groups, *(node.name for node in graph.nodes)):
                 other = seen.setdefault(name, graph)
-                shares_node = other is not graph and _node(other, name) is not None and _node(other, name) == _node(graph, name)
+                shares_node = (
+                    other is not graph and _node(other, name) is not None and _node(other, name) == _node(graph, name)
+                )
                 if other is not graph and not shares_node:
-                    raise UsageError(f'Two graphs declare "{name}", but a registry knows one of a name. Rename one of them.')
+                    raise UsageError(
+                        f'Two graphs declare "{name}", but a registry knows one of a name. Rename one of them.'
+                    )
 
     def of(self, name: str) -> Graph:
         """The graph that declares a node (`UsageError` if none does)."""
@@ -140,7 +145,8 @@ def _import(name: str, spec: str) -> ModuleType:
             raise
         where = f"--graph {spec}" if spec else "Declarations"
         raise UsageError(
-            f'{where}: there is no module "{name}". Start the command in the folder that holds include/{_PACKAGE}, or name the'
+            f'{where}: there is no module "{name}". Start the command in the folder that holds include/{_PACKAGE}, or'
+            " name the"
             " graph: --graph module:name."
         ) from None
 
@@ -152,18 +158,3 @@ def _command() -> str:
 COMMANDS: Final = frozenset(
     {"graph", "status", "train", "promote", "gate", "release", "rollback", "decide", "serve", "log", "lineage"}
 )
-
-
-def _commit() -> str:
-    """The git commit of the working folder; empty where there is none."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"],  # noqa: S607  the git that the user's PATH names
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Self
 
 from lockstep.registry.canonical import canonical_json, digest_of, sha256_of
+from lockstep.registry.commit import commit_of
 from lockstep.registry.entries import (
     Entry,
     Fact,
@@ -47,6 +48,7 @@ __all__ = [
     "ThresholdTuned",
     "Version",
     "canonical_json",
+    "commit_of",
     "digest_of",
     "files_of",
     "fold",

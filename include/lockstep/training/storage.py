@@ -5,12 +5,14 @@ Rules:
 - The types stand in the version's manifest, whose hash stands in the log; a file that holds others is not loaded.
 """
 
+import importlib
+import warnings
 from typing import Any, Final
 
+from lockstep.data import read_manifest
 from lockstep.declare import Model, Task
 from lockstep.errors import ObjectDamaged, TrainingError
 from lockstep.registry import ModelTrained, Registry, Version, files_of
-from lockstep.data import read_manifest
 from lockstep.training.predictor import Predictor
 from lockstep.training.source import name_of
 
@@ -24,17 +26,18 @@ def dump(model: Model, estimator: Any) -> tuple[bytes, tuple[str, ...]]:  # noqa
     Raises:
         TrainingError: it can't be saved, or holds a type from elsewhere.
     """
-    import skops.io
-
+    skops = _skops()
     try:
-        data: bytes = skops.io.dumps(estimator)
-        types = tuple(sorted(skops.io.get_untrusted_types(data=data)))
+        data: bytes = skops.dumps(estimator)
+        types = tuple(sorted(skops.get_untrusted_types(data=data)))
     except Exception as error:
         raise TrainingError(
             f'Model "{model.name}": {type(estimator).__name__} can\'t be saved with skops: {type(error).__name__}: {error}. Use'
             " estimators and functions that can be imported by name."
         ) from error
-    own = {name_of(function).partition(".")[0] for function in (model.estimator, model.data.clean) if function is not None}
+    own = {
+        name_of(function).partition(".")[0] for function in (model.estimator, model.data.clean) if function is not None
+    }
     foreign = [name for name in types if not name.startswith(_TRUSTED) and name.partition(".")[0] not in own]
     if foreign:
         raise TrainingError(
@@ -50,14 +53,20 @@ def load(data: bytes, types: tuple[str, ...], what: str) -> Any:  # noqa: ANN401
     Raises:
         ObjectDamaged: it holds a type that it was not saved with.
     """
-    import skops.io
-
-    surprising = sorted(set(skops.io.get_untrusted_types(data=data)) - set(types))
+    skops = _skops()
+    surprising = sorted(set(skops.get_untrusted_types(data=data)) - set(types))
     if surprising:
         raise ObjectDamaged(
             f"{what}: the file holds {', '.join(surprising)}, which it was not saved with; it is not loaded. Retrain the model."
         )
-    return skops.io.loads(data, trusted=list(types))
+    return skops.loads(data, trusted=list(types))
+
+
+def _skops() -> Any:  # noqa: ANN401  a module
+    """Import `skops.io`, which asks every loaded module for SciPy's names; some answer that a name is deprecated."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module("skops.io")
 
 
 def load_model(registry: Registry, version: Version[ModelTrained]) -> Predictor:

@@ -142,6 +142,20 @@ def test_retried_job_gets_its_rollback(desk: Desk) -> None:
     assert rollback(desk.registry, desk.group, ADA).digest == first
 
 
+def test_retried_job_does_nothing_to_what_came_after(desk: Desk) -> None:
+    """A job that asks again, after others have gone on, gets what it did, and neither releases nor rolls back once more."""
+    release_sets(desk, "first", "second")
+    undone = rollback(desk.registry, desk.group, AIRFLOW)
+    (third,) = release_sets(desk, "third")
+    assert rollback(desk.registry, desk.group, RETRY) == undone
+    assert production(desk) == third
+    desk.in_step("fourth", "april")
+    done = release(desk.registry, desk.group, AIRFLOW)
+    (fifth,) = release_sets(desk, "fifth")
+    assert release(desk.registry, desk.group, RETRY) == done
+    assert production(desk) == fifth
+
+
 def test_job_may_release_and_roll_back(desk: Desk) -> None:
     """A job that released and saw its smoke check fail rolls back, although it is the job that made the release."""
     (first,) = release_sets(desk, "first")

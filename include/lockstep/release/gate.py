@@ -62,7 +62,9 @@ class Verdict:
         lines = [f"gate {self.group}: {self.status}"]
         lines += [f"  {reason}" for reason in self.reasons if all(reason not in m.reasons for m in self.members)]
         for member in self.members:
-            says = "; ".join(member.reasons) or (f"{member.version} is in staging" if member.version else "all it needs fits")
+            says = "; ".join(member.reasons) or (
+                f"{member.version} is in staging" if member.version else "all it needs fits"
+            )
             lines.append(f"  {'ok  ' if member.fits else 'WAIT'} {member.kind} {member.name}: {says}")
         return "\n".join(lines)
 
@@ -74,16 +76,16 @@ class Verdict:
 def gate(group: Group, state: State) -> Verdict:
     """The verdict on a group in a state."""
     models = tuple(_model(model, group, state) for model in group.models)
-    thresholds = tuple(
-        _threshold(name, model, state) for name, model in group.model_of_threshold.items()
-    )
+    thresholds = tuple(_threshold(name, model, state) for name, model in group.model_of_threshold.items())
     blocked = {member.name for member in (*models, *thresholds) if not member.fits}
     apis = tuple(_api(api, blocked) for api in group.apis)
     reasons = tuple(reason for member in (*models, *thresholds) for reason in member.reasons)
     status = Status.CLOSED if reasons else Status.OPEN
     if not reasons:
         status, reasons = _compare_with_past(group, state)
-    return Verdict(group=group.name, head=state.head, status=status, members=(*models, *thresholds, *apis), reasons=reasons)
+    return Verdict(
+        group=group.name, head=state.head, status=status, members=(*models, *thresholds, *apis), reasons=reasons
+    )
 
 
 def _model(model: GroupModel, group: Group, state: State) -> MemberVerdict:
@@ -114,7 +116,8 @@ def _on_older_data(model: GroupModel, staged: Version[ModelTrained], group: Grou
             continue
         newer = state.snapshot_by_digest(other.fact.dataset, other.fact.snapshot)
         if newer.number > own.number:
-            yield f"{staged.ref} was trained on {own.ref}, but {other.ref} on {newer.ref}; retrain and promote {model.name}"
+            apart = f"{staged.ref} was trained on {own.ref}, but {other.ref} on {newer.ref}"
+            yield f"{apart}; retrain and promote {model.name}"
 
 
 def _threshold(name: str, model: str, state: State) -> MemberVerdict:
@@ -124,8 +127,9 @@ def _threshold(name: str, model: str, state: State) -> MemberVerdict:
         reasons = (f"{name} is not in staging",)
     elif staged_model is not None and staged.fact.model_digest != staged_model.digest:
         tuned_for = state.model_by_digest(staged.fact.model, staged.fact.model_digest)
-        reasons = (f"{staged.ref} was tuned for {tuned_for.ref}, but {staged_model.ref} is in staging; tune and promote {name}",)
-    return MemberVerdict(kind="threshold", name=name, version=staged and staged.ref, reasons=reasons)
+        apart = f"{staged.ref} was tuned for {tuned_for.ref}, but {staged_model.ref} is in staging"
+        reasons = (f"{apart}; tune and promote {name}",)
+    return MemberVerdict(kind="threshold", name=name, version=staged.ref if staged else None, reasons=reasons)
 
 
 def _api(api: GroupApi, blocked: set[str]) -> MemberVerdict:
@@ -147,8 +151,7 @@ def _compare_with_past(group: Group, state: State) -> tuple[Status, tuple[str, .
         if release.left is not None:
             abandoned.add(release.left)
     if digest in abandoned:
-        return Status.CLOSED, (
-            f"exactly this set was released as {digest[:12]} and rolled back; promote another version, or go forward to it"
-            f" with `lockstep rollback {group.name} --to {digest[:12]}`",
-        )
+        back = f"`lockstep rollback {group.name} --to {digest[:12]}`"
+        known = f"exactly this set was released as {digest[:12]} and rolled back"
+        return Status.CLOSED, (f"{known}; promote another version, or go forward to it with {back}",)
     return Status.OPEN, ()

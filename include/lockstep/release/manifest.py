@@ -25,7 +25,9 @@ def compose(group: Group, state: State) -> dict[str, Any]:
     for model in group.models:
         staged = state.staged_model(model.name)
         if staged is None:
-            raise UsageError(f'Group "{group.name}": model "{model.name}" is not in staging, so there is no set to release.')
+            raise UsageError(
+                f'Group "{group.name}": model "{model.name}" is not in staging, so there is no set to release.'
+            )
         snapshot = state.snapshot_by_digest(staged.fact.dataset, staged.fact.snapshot)
         members[model_key(model.name)] = {
             "name": model.name,
@@ -38,7 +40,9 @@ def compose(group: Group, state: State) -> dict[str, Any]:
     for name, model_name in group.model_of_threshold.items():
         tuned = state.staged_threshold(name)
         if tuned is None:
-            raise UsageError(f'Group "{group.name}": threshold "{name}" is not in staging, so there is no set to release.')
+            raise UsageError(
+                f'Group "{group.name}": threshold "{name}" is not in staging, so there is no set to release.'
+            )
         members[threshold_key(name)] = {
             "name": name,
             "number": tuned.number,

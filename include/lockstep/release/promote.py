@@ -76,8 +76,8 @@ def _members(
         own = state.thresholds_for(threshold, trained.digest)
         if not own:
             raise PromotionRefused(
-                f'Model version {trained.ref}: threshold "{threshold}" has no version that was tuned for it, and one for'
-                f" another version would not fit. Tune it (`lockstep train {name}` does), then promote again."
+                f'Model version {trained.ref}: threshold "{threshold}" has no version that was tuned for it, and one'
+                f" for another version would not fit. Tune it (`lockstep train {name}` does), then promote again."
             )
         found[threshold_key(threshold)] = own[-1]
     return found
@@ -86,13 +86,13 @@ def _members(
 def _check_is_fit(model: GroupModel, version: Version[ModelTrained], today: date) -> None:
     if version.fact.missed:
         raise PromotionRefused(
-            f"Model version {version.ref} missed what is expected of it: {'; '.join(version.fact.missed)}. Train a better one,"
-            " or change expects= in its declaration and train again."
+            f"Model version {version.ref} missed what is expected of it: {'; '.join(version.fact.missed)}. Train a"
+            " better one, or change expects= in its declaration and train again."
         )
     if model.deprecated_after is not None and today > model.deprecated_after:
         raise PromotionRefused(
-            f'Model version {version.ref}: dataset "{model.dataset}" is deprecated, and since {model.deprecated_after} models'
-            " trained on it can't be promoted. Declare the model on the dataset that replaces it."
+            f'Model version {version.ref}: dataset "{model.dataset}" is deprecated, and since {model.deprecated_after}'
+            " models trained on it can't be promoted. Declare the model on the dataset that replaces it."
         )
 
 
@@ -102,6 +102,6 @@ def _check_model_is_staged(tuned: Version[ThresholdTuned], state: State) -> None
     if staged is None or staged.digest != wanted.digest:
         there = f"{staged.ref} is in staging" if staged else f"no version of {wanted.name} is in staging"
         raise PromotionRefused(
-            f"Threshold version {tuned.ref} was tuned for {wanted.ref}, but {there}. Promote {wanted.ref}, which takes its"
-            " thresholds along."
+            f"Threshold version {tuned.ref} was tuned for {wanted.ref}, but {there}. Promote {wanted.ref}, which takes"
+            " its thresholds along."
         )

@@ -3,7 +3,8 @@
 Rules:
 - The gate is asked again on the state just before the release's own entry; what it said earlier counts for nothing.
 - Before a release or rollback is recorded, every file that it names has been read and its hash compared.
-- The job that did it may ask again (a retried task): it gets the same release, and nothing is recorded twice.
+- The job that did it may ask again (a retried task): it gets what it did, whatever has happened since, and nothing is
+  recorded twice. To release again is another job.
 """
 
 import json
@@ -12,6 +13,7 @@ from typing import Any
 from lockstep.errors import ReleaseRefused, RollbackRefused
 from lockstep.group import Group
 from lockstep.registry import (
+    Entry,
     ObjectRef,
     Origin,
     Registry,
@@ -36,8 +38,7 @@ def release(registry: Registry, group: Group, origin: Origin) -> Release:
     verified: set[str] = set()
 
     def propose(state: State) -> Released | None:
-        done = _done_by(origin, group, state)
-        if done is not None and done.left is None:
+        if _done_by(origin, group, state, Released):
             return None
         verdict = gate(group, state)
         if not verdict.is_open:
@@ -52,13 +53,16 @@ def release(registry: Registry, group: Group, origin: Origin) -> Release:
         return Released(group=group.name, digest=digest, manifest=ref, members=members)
 
     entry = registry.record(propose, origin)
-    return _release_at(registry.state(), group, entry.number if entry else None)
+    return _result(registry, group, entry, _done_by(origin, group, registry.state(), Released))
 
 
 def rollback(registry: Registry, group: Group, origin: Origin, *, to: str | None = None) -> Release:
     """Put an earlier release back into production.
 
     Args:
+        registry: where releases stand.
+        group: whose production moves.
+        origin: who, why, in which job.
         to: the first characters of a release of this group; by default the one that production replaced.
 
     Raises:
@@ -68,8 +72,7 @@ def rollback(registry: Registry, group: Group, origin: Origin, *, to: str | None
     verified: set[str] = set()
 
     def propose(state: State) -> RolledBack | None:
-        done = _done_by(origin, group, state)
-        if done is not None and done.left is not None:  # a job may release, look, and roll back
+        if _done_by(origin, group, state, RolledBack):
             return None
         production, target = _target(state, group.name, to)
         if target.digest not in verified:
@@ -84,7 +87,7 @@ def rollback(registry: Registry, group: Group, origin: Origin, *, to: str | None
         )
 
     entry = registry.record(propose, origin)
-    return _release_at(registry.state(), group, entry.number if entry else None)
+    return _result(registry, group, entry, _done_by(origin, group, registry.state(), RolledBack))
 
 
 def verify_members(registry: Registry, manifest: dict[str, Any]) -> None:
@@ -99,17 +102,21 @@ def verify_members(registry: Registry, manifest: dict[str, Any]) -> None:
             registry.objects.get(file)
 
 
-def _done_by(origin: Origin, group: Group, state: State) -> Release | None:
-    """Production, if the job itself put it there."""
-    production = state.production(group.name)
-    if production is None or origin.job is None or not origin.job.is_same_as(production.recorded.origin.job):
-        return None
-    return production
+def _done_by(origin: Origin, group: Group, state: State, kind: type[Released | RolledBack]) -> Release | None:
+    """What the job itself has done to the group before: its release, or its rollback."""
+    for item in reversed(state.releases.get(group.name, ())):
+        is_rollback = item.left is not None
+        if origin.job and origin.job.is_same_as(item.recorded.origin.job) and is_rollback == (kind is RolledBack):
+            return item
+    return None
 
 
-def _release_at(state: State, group: Group, number: int | None) -> Release:
-    past = state.releases[group.name]
-    return past[-1] if number is None else next(item for item in past if item.recorded.number == number)
+def _result(registry: Registry, group: Group, entry: Entry | None, done: Release | None) -> Release:
+    """The release at the entry just written, else what the job had done before."""
+    if entry is None and done is not None:
+        return done
+    past = registry.state().releases[group.name]
+    return next(item for item in past if entry is not None and item.recorded.number == entry.number)
 
 
 def _target(state: State, group: str, to: str | None) -> tuple[Release, Release]:
@@ -131,5 +138,7 @@ def _target(state: State, group: str, to: str | None) -> tuple[Release, Release]
         raise RollbackRefused(f'Group "{group}": "{to}" {what}; they are {known}.')
     target = next(iter(found.values()))
     if target.digest == production.digest:
-        raise RollbackRefused(f'Group "{group}": release {target.short} is in production already; its releases are {known}.')
+        raise RollbackRefused(
+            f'Group "{group}": release {target.short} is in production already; its releases are {known}.'
+        )
     return production, target

@@ -43,8 +43,8 @@ def check_name(kind: Kind, name: object) -> None:
     """
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise DeclarationError(
-            f"{_word(kind)} {name!r}: the name can't be a path or a DAG id; a name starts with a lower-case letter and has"
-            f" at most 64 lower-case letters, digits and underscores. Rename it."
+            f"{_word(kind)} {name!r}: the name can't be a path or a DAG id; a name starts with a lower-case letter and"
+            f" has at most 64 lower-case letters, digits and underscores. Rename it."
         )
 
 
@@ -83,7 +83,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HashSplit:
-    """Shares of rows, by a stable hash of the key, that go to the splits "test" and "validation"; the rest is "train"."""
+    """Shares of rows, by a stable hash of the key, for the splits "test" and "validation"; the rest is "train"."""
 
     test: float
     validation: float
@@ -110,9 +110,9 @@ class Dataset:
     Attributes:
         columns: column name → int, float, str, bool or date; `float | None` allows blanks.
         key: the column that names a row; unique, never a feature.
-        clean: a function from a polars frame to a polars frame that keeps the key and one row per row it keeps; the same
-            function runs on a million rows before training and on one row when a decision is asked for, where label
-            columns are null.
+        clean: a function from a polars frame to a polars frame that keeps the key and one row per row it keeps; the
+            same function runs on a million rows before training and on one row when a decision is asked for, where
+            label columns are null.
         shared: False for a general corpus that hardly changes: it does not tie its users into one release group.
         deprecated: what to use instead; whoever uses the dataset is warned.
         deprecated_after: from the day after this one, models trained on the dataset can't be promoted.
@@ -143,15 +143,15 @@ class Dataset:
                 )
         if self.schema[self.key].nullable:
             raise DeclarationError(
-                f'Dataset "{self.name}": key "{self.key}" may be blank by its type, but a row without a key has no name.'
-                " Declare it without `| None`; rows with a blank key then go to quarantine."
+                f'Dataset "{self.name}": key "{self.key}" may be blank by its type, but a row without a key has no'
+                " name. Declare it without `| None`; rows with a blank key then go to quarantine."
             )
         if self.key not in self.columns and self.key.startswith("_"):
             raise DeclarationError(f'Dataset "{self.name}": key {self.key!r} may not start with an underscore.')
         if self.deprecated_after is not None and self.deprecated is None:
             raise DeclarationError(
-                f'Dataset "{self.name}": deprecated_after={self.deprecated_after} says when, but not what to use instead;'
-                ' add deprecated="use …".'
+                f'Dataset "{self.name}": deprecated_after={self.deprecated_after} says when, but not what to use'
+                ' instead; add deprecated="use …".'
             )
 
     @property
@@ -173,8 +173,8 @@ class Dataset:
         nullable = plain is not annotation
         if not isinstance(plain, type) or plain not in COLUMN_TYPES:
             raise DeclarationError(
-                f'Dataset "{self.name}": column "{name}" has type {plain!r}; allowed are int, float, str, bool and date,'
-                " each also as `float | None` where blanks are fine."
+                f'Dataset "{self.name}": column "{name}" has type {plain!r}; allowed are int, float, str, bool and'
+                " date, each also as `float | None` where blanks are fine."
             )
         return Column(COLUMN_TYPES[plain], nullable=nullable)
 
@@ -219,9 +219,11 @@ class Model:
 
     Attributes:
         target: the column to predict. A float column makes it a regression, any other a classification.
-        estimator: a function that returns an unfitted scikit-learn estimator; parameters of a run go to its `set_params`.
+        estimator: a function that returns an unfitted scikit-learn estimator; parameters of a run go to its
+            `set_params`.
         builds_on: models (or their names) whose predictions are features of this one.
-        without: columns that are not features. The key, the own target and the targets of the models it builds on never are.
+        without: columns that are not features. The key, the own target and the targets of the models it builds on never
+            are.
         expects: metric on the test split → bound; a version that misses one is recorded and can't be promoted.
         only_for: names of the only nodes that may use the model, directly or through a threshold or model.
     """
@@ -241,13 +243,13 @@ class Model:
         for what, column in (("target", self.target), *(("without", name) for name in self.without)):
             if column not in self.data.schema:
                 raise DeclarationError(
-                    f'Model "{self.name}": {what} "{column}" is not a column of dataset "{self.data.name}"; its columns are'
-                    f" {', '.join(self.data.schema)}."
+                    f'Model "{self.name}": {what} "{column}" is not a column of dataset "{self.data.name}"; its columns'
+                    f" are {', '.join(self.data.schema)}."
                 )
         if self.target == self.data.key:
             raise DeclarationError(
-                f'Model "{self.name}": target "{self.target}" is the key of dataset "{self.data.name}"; a key only names rows.'
-                " Choose another column."
+                f'Model "{self.name}": target "{self.target}" is the key of dataset "{self.data.name}"; a key only'
+                " names rows. Choose another column."
             )
 
     @property
@@ -288,14 +290,15 @@ class Api:
         check_name(Kind.API, self.name)
         if not self.decides:
             raise DeclarationError(
-                f'API "{self.name}": decides=[] has no threshold, so it could never answer; name at least one threshold.'
+                f'API "{self.name}": decides=[] has no threshold, so it could never answer; name at least one'
+                " threshold."
             )
         for what, wanted, used in (("decides", Threshold, self.decides), ("explains", Model, self.explains)):
             for node in used:
                 if not isinstance(node, wanted):
                     raise DeclarationError(
-                        f'API "{self.name}": {what}= holds a {type(node).__name__}; it takes {wanted.__name__} declarations'
-                        " only, not their names."
+                        f'API "{self.name}": {what}= holds a {type(node).__name__}; it takes {wanted.__name__}'
+                        " declarations only, not their names."
                     )
 
 

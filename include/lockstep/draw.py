@@ -25,7 +25,10 @@ def as_json(graph: Graph, on: str | None = None) -> dict[str, Any]:
     return {
         "nodes": [{"name": node.name, "kind": kind_of(node).value, **_facts(node)} for node in nodes],
         "edges": [
-            {"from": parent, "to": node.name} for node in nodes for parent in graph.parents(node.name) if parent in names
+            {"from": parent, "to": node.name}
+            for node in nodes
+            for parent in graph.parents(node.name)
+            if parent in names
         ],
         "groups": {group.name: sorted(group.nodes & names) for group in graph.groups.values() if group.nodes & names},
     }
@@ -80,7 +83,8 @@ def _chosen(graph: Graph, on: str | None) -> tuple[Node, ...]:
 def _label(node: Node) -> str:
     facts = {key: value for key, value in _facts(node).items() if value}
     said = ", ".join(
-        f"{key.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}" for key, value in facts.items()
+        f"{key.replace('_', ' ')} {', '.join(value) if isinstance(value, list) else value}"
+        for key, value in facts.items()
     )
     return f"{_MARKS[kind_of(node)]} {node.name}" + (f"  ({said})" if said else "")
 

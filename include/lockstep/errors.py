@@ -17,8 +17,8 @@
         ├── LogDamaged        a gap or an entry that can't be read; writing stops
         └── ProtocolTooNew    written by a newer Lockstep
 
-A message says what, which value, what is allowed, and what to do next. `exit_status` is what the command line ends with:
-1 for a rule that says no or a thing that broke, 2 for wrong use.
+A message says what, which value, what is allowed, and what to do next. `exit_status` is what the command line ends
+with: 1 for a rule that says no or a thing that broke, 2 for wrong use.
 """
 
 from typing import ClassVar

@@ -23,7 +23,8 @@ class Graph:
     """Everything reachable from `nodes`, checked.
 
     Args:
-        nodes: APIs, as a rule; whatever they use comes along. Names in `builds_on=` and `model=` mean nodes that are reached.
+        nodes: APIs, as a rule; whatever they use comes along. Names in `builds_on=` and `model=` mean nodes that are
+            reached.
         name: the name of the release group, where there is only one. By default a group is called after its first model
             that builds on no other.
 
@@ -129,14 +130,14 @@ class Graph:
             model = self.model_of(node.name)
             if model.task is Task.REGRESSION and node.choose.needs_classes:
                 raise DeclarationError(
-                    f'Threshold "{node.name}": policy {node.choose} needs classes, but model "{model.name}" is a regression'
-                    f' (its target "{model.target}" is a float); use fixed(…) or top_fraction(…).'
+                    f'Threshold "{node.name}": policy {node.choose} needs classes, but model "{model.name}" is a'
+                    f' regression (its target "{model.target}" is a float); use fixed(…) or top_fraction(…).'
                 )
             is_bool = model.data.schema[model.target].kind == "bool"
             if model.task is Task.CLASSIFICATION and not is_bool and node.positive is True:
                 raise DeclarationError(
-                    f'Threshold "{node.name}": model "{model.name}" predicts "{model.target}", which is not a bool; say which'
-                    ' class counts as yes with positive="…".'
+                    f'Threshold "{node.name}": model "{model.name}" predicts "{model.target}", which is not a bool; say'
+                    ' which class counts as yes with positive="…".'
                 )
 
     def _check_exclusive_use(self) -> None:
@@ -157,8 +158,8 @@ class Graph:
                 others = sorted(apis.difference(node.only_for))
                 through = "" if others in ([], [user]) else f" (for {', '.join(others)})"
                 raise DeclarationError(
-                    f'Model "{node.name}" is only for {allowed}, but {_word(self._nodes[user])} "{user}"{through} uses it.'
-                    " Train a model of its own for that, or add it to only_for."
+                    f'Model "{node.name}" is only for {allowed}, but {_word(self._nodes[user])} "{user}"{through} uses'
+                    " it. Train a model of its own for that, or add it to only_for."
                 )
 
     def _warn_of_deprecated_data(self) -> None:
@@ -166,7 +167,8 @@ class Graph:
             if isinstance(node, Model) and node.data.deprecated is not None:
                 until = f" (no promotion after {node.data.deprecated_after})" if node.data.deprecated_after else ""
                 warnings.warn(
-                    f'Dataset "{node.data.name}" is deprecated: {node.data.deprecated}{until}. Model "{node.name}" uses it.',
+                    f'Dataset "{node.data.name}" is deprecated: {node.data.deprecated}{until}. Model "{node.name}"'
+                    " uses it.",
                     DeprecatedDataWarning,
                     stacklevel=3,
                 )
@@ -186,8 +188,8 @@ class Graph:
             check_name(Kind.MODEL, name)
             if len(parts) > 1:
                 raise DeclarationError(
-                    f'Graph(name="{name}"): the graph falls into {len(parts)} release groups, which can\'t share a name;'
-                    " leave the name out, or make a Graph of each."
+                    f'Graph(name="{name}"): the graph falls into {len(parts)} release groups, which can\'t share a'
+                    " name; leave the name out, or make a Graph of each."
                 )
         groups = (self._as_group(part, name) for part in parts)
         return {group.name: group for group in groups}
@@ -256,7 +258,9 @@ def _reach(nodes: Iterable[Node]) -> dict[str, Node]:
 
     def visit(node: Node, path: tuple[int, ...]) -> None:
         if id(node) in path:  # a list given to builds_on= and changed later can close a circle of objects
-            raise DeclarationError(f'Models build on each other in a circle through "{node.name}"; take one builds_on away.')
+            raise DeclarationError(
+                f'Models build on each other in a circle through "{node.name}"; take one builds_on away.'
+            )
         if found.get(node.name) is node:
             return
         for used in _used(node):
@@ -265,7 +269,9 @@ def _reach(nodes: Iterable[Node]) -> dict[str, Node]:
         known = found.setdefault(node.name, node)
         if known is not node and known != node:
             both = f"{_a(known)} and {_a(node)}" if kind_of(known) != kind_of(node) else f"two different {_word(node)}s"
-            raise DeclarationError(f'The name "{node.name}" stands for {both}; names are unique in a graph. Rename one.')
+            raise DeclarationError(
+                f'The name "{node.name}" stands for {both}; names are unique in a graph. Rename one.'
+            )
 
     for node in nodes:
         visit(node, ())
@@ -278,8 +284,8 @@ def _parents(node: Node, found: dict[str, Node]) -> Iterator[str]:
         if isinstance(used, str) and not isinstance(found.get(name), Model):
             models = [other.name for other in found.values() if isinstance(other, Model)]
             raise DeclarationError(
-                f'{kind_of(node).value.capitalize()} "{node.name}": there is no model "{name}" in the graph; its models are'
-                f" {', '.join(models) or 'none'}."
+                f'{kind_of(node).value.capitalize()} "{node.name}": there is no model "{name}" in the graph; its models'
+                f" are {', '.join(models) or 'none'}."
             )
         yield name
 

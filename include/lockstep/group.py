@@ -69,7 +69,9 @@ class Group:
                     name=model["name"],
                     dataset=model["dataset"],
                     shared=model["shared"],
-                    deprecated_after=date.fromisoformat(model["deprecated_after"]) if model["deprecated_after"] else None,
+                    deprecated_after=date.fromisoformat(model["deprecated_after"])
+                    if model["deprecated_after"]
+                    else None,
                     builds_on=tuple(model["builds_on"]),
                     thresholds=tuple(model["thresholds"]),
                 )

@@ -29,7 +29,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class PrecisionAtLeast(Policy):
-    """Of the rows decided "yes", at least `value` are positive; among such thresholds, the one with the highest recall."""
+    """Of the rows decided "yes", at least `value` are positive; of such thresholds, the one with the highest recall."""
 
     word: ClassVar[str] = "precision_at_least"
     value: float
@@ -37,7 +37,7 @@ class PrecisionAtLeast(Policy):
 
 @dataclass(frozen=True, slots=True)
 class RecallAtLeast(Policy):
-    """Of the positive rows, at least `value` are decided "yes"; among such thresholds, the one with the highest precision."""
+    """Of the positive rows, at least `value` get a "yes"; of such thresholds, the one with the highest precision."""
 
     word: ClassVar[str] = "recall_at_least"
     value: float
@@ -104,5 +104,7 @@ def minimise_cost(*, false_positive: float, false_negative: float) -> MinimiseCo
 
 def _share(policy: str, value: float) -> float:
     if not 0 < value <= 1:
-        raise DeclarationError(f"{policy}({value}): the share must be above 0 and at most 1; for example {policy}(0.65).")
+        raise DeclarationError(
+            f"{policy}({value}): the share must be above 0 and at most 1; for example {policy}(0.65)."
+        )
     return float(value)

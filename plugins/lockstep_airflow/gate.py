@@ -46,6 +46,7 @@ class GateTrigger(BaseEventTrigger):
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[State]:
         """The state of the registry, at every poll; late subscribers see the next one whole."""
         registry = Registry.open(kwargs["registry"])
+        print(f"lockstep: one reader starts, for all gates that wait on {registry.uri}")  # noqa: T201  as below
         while True:
             try:
                 yield await asyncio.to_thread(registry.state)

@@ -166,6 +166,14 @@ def used_through_a_model() -> list[Node]:
     ]
 
 
+def used_for_both() -> list[Node]:
+    """Let a model that builds on the exclusive one explain to the API that is allowed and to one that isn't."""
+    churn = only_for("offers")
+    reason = model("reason", churn)
+    calls = api("calls", threshold("call", model("other")), explains=[reason])
+    return [api("offers", threshold("offer", churn), explains=[reason]), calls]
+
+
 def used_by_a_model_alone() -> list[Node]:
     """Let a model that no API uses build on the exclusive one."""
     churn = only_for("offers")
@@ -178,6 +186,7 @@ def used_by_a_model_alone() -> list[Node]:
         (used_directly, 'API "calls"'),
         (used_through_a_threshold, 'threshold "call" (for calls)'),
         (used_through_a_model, 'model "reason" (for calls)'),
+        (used_for_both, 'model "reason" (for calls)'),
         (used_by_a_model_alone, 'model "reason"'),
     ],
 )

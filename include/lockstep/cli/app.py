@@ -8,7 +8,7 @@ Rules:
 import json
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -41,9 +41,16 @@ def main() -> None:
         sys.exit(error.exit_status)
 
 
-def _warn(text: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,  # noqa: ARG001  where it was raised tells the person nothing
+    lineno: int,  # noqa: ARG001  as filename
+    file: TextIO | None = None,  # noqa: ARG001  messages go to stderr
+    line: str | None = None,  # noqa: ARG001  as filename
+) -> None:
     if issubclass(category, DeprecatedDataWarning):
-        say.message(f"warning: {text}")
+        say.message(f"warning: {message}")
 
 
 def _version(*, wanted: bool) -> None:
@@ -61,6 +68,7 @@ def _options(
         typer.Option(help=f"Where a graph is, as module:name; default: {GRAPH_VARIABLE}, or all in include/groups."),
     ] = None,
     why: Annotated[str, typer.Option(help="Why you do this; it is kept in the log.")] = "",
+    *,
     version: Annotated[  # noqa: ARG001  its callback prints it
         bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True)
     ] = False,
@@ -72,6 +80,7 @@ def _options(
 def graph_command(
     ctx: typer.Context,
     on: Annotated[str | None, typer.Option(help="Only this node and what hangs on it.")] = None,
+    *,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="Print a Mermaid flowchart.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -91,7 +100,7 @@ def graph_command(
 
 
 @app.command()
-def status(ctx: typer.Context, as_json: Json = False) -> None:
+def status(ctx: typer.Context, *, as_json: Json = False) -> None:
     """Show which version of each member is newest, in staging and in production."""
     found = show.status(ctx.obj.graphs(), ctx.obj.registry().state())
     say.result(found, show.status_text(found), as_json=as_json)
@@ -103,6 +112,7 @@ def train(
     models: Annotated[list[str] | None, typer.Argument(help="Models to train; default: all.")] = None,
     group: Annotated[str | None, typer.Option(help="Train the models of this release group.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A parameter, as model.name=value; may be repeated.")] = None,
+    *,
     force: Annotated[bool, typer.Option("--force", help="Train even if this recipe has been trained.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Move what was trained to staging.")] = False,
     as_json: Json = False,
@@ -120,6 +130,7 @@ def train(
 def promote(
     ctx: typer.Context,
     ref: Annotated[str, typer.Argument(help="A version, as churn@3; without a number, the newest.")],
+    *,
     as_json: Json = False,
 ) -> None:
     """Move a model version with its thresholds, or a threshold version, to staging."""
@@ -135,7 +146,7 @@ def promote(
 
 
 @app.command()
-def gate(ctx: typer.Context, group: str, as_json: Json = False) -> None:
+def gate(ctx: typer.Context, group: str, *, as_json: Json = False) -> None:
     """Say whether a release group may be released, and why not; exit status 0 only if it may."""
     from lockstep.release import gate as ask
 
@@ -147,7 +158,7 @@ def gate(ctx: typer.Context, group: str, as_json: Json = False) -> None:
 
 
 @app.command()
-def release(ctx: typer.Context, group: str, as_json: Json = False) -> None:
+def release(ctx: typer.Context, group: str, *, as_json: Json = False) -> None:
     """Release what stands in staging: all members at once, or nothing."""
     from lockstep.release import release as release_group
 
@@ -161,6 +172,7 @@ def rollback(
     ctx: typer.Context,
     group: str,
     to: Annotated[str | None, typer.Option(help="The first characters of a release; default: the one before.")] = None,
+    *,
     as_json: Json = False,
 ) -> None:
     """Put an earlier release back into production: all members at once, or nothing."""
@@ -186,6 +198,7 @@ def decide(
     ctx: typer.Context,
     api: str,
     row: Annotated[str, typer.Option(help="A row as a JSON object, or a list of rows; - reads stdin.")],
+    *,
     as_json: Json = False,
 ) -> None:
     """Ask an API of the current release for a decision."""
@@ -219,8 +232,8 @@ def _answer(answer: dict[str, Any]) -> str:
     for name, found in answer["decisions"].items():
         word = "probability" if "probability" in found else "value"
         lines.append(
-            f"  {name}: {'yes' if found['decision'] else 'no'} ({word} {found[word]:.4f}, threshold {found['threshold']:.4f};"
-            f" {found['version']}, {found['model']})"
+            f"  {name}: {'yes' if found['decision'] else 'no'} ({word} {found[word]:.4f}, threshold"
+            f" {found['threshold']:.4f}; {found['version']}, {found['model']})"
         )
     for name, found in answer["explanations"].items():
         lines.append(f"  {name}: {found['prediction']} ({found['model']})")
@@ -248,6 +261,7 @@ def serve(
 def log(
     ctx: typer.Context,
     last: Annotated[int | None, typer.Option(help="Only the last entries.", min=1)] = None,
+    *,
     as_json: Json = False,
 ) -> None:
     """Show the registry's log, oldest entry first."""
@@ -261,6 +275,7 @@ def lineage_command(
     ctx: typer.Context,
     ref: Annotated[str | None, typer.Argument(help="A version, as churn@3.")] = None,
     job: Annotated[str | None, typer.Option(help="A job's run (or the end of it): which versions did it make?")] = None,
+    *,
     as_json: Json = False,
 ) -> None:
     """Show what made a version and what was made of it; or which versions a job made."""

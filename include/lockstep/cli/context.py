@@ -72,10 +72,8 @@ class Graphs:
         for graph in self.all:
             for name in (*graph.groups, *(node.name for node in graph.nodes)):
                 other = seen.setdefault(name, graph)
-                shares_node = (
-                    other is not graph and _node(other, name) is not None and _node(other, name) == _node(graph, name)
-                )
-                if other is not graph and not shares_node:
+                is_same = _node(other, name) is not None and _node(other, name) == _node(graph, name)
+                if other is not graph and not (is_same and other.groups.get(name) == graph.groups.get(name)):
                     raise UsageError(
                         f'Two graphs declare "{name}", but a registry knows one of a name. Rename one of them.'
                     )
@@ -146,8 +144,7 @@ def _import(name: str, spec: str) -> ModuleType:
         where = f"--graph {spec}" if spec else "Declarations"
         raise UsageError(
             f'{where}: there is no module "{name}". Start the command in the folder that holds include/{_PACKAGE}, or'
-            " name the"
-            " graph: --graph module:name."
+            " name the graph: --graph module:name."
         ) from None
 
 

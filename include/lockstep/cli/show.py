@@ -20,11 +20,15 @@ def status(graphs: Graphs, state: State) -> dict[str, Any]:
             staged = state.staged_model(model.name)
             past = state.models.get(model.name, ())
             numbers = {version.digest: version.ref for version in past}
-            members.append(_member("model", model.name, past, staged, numbers.get(released.get(model_key(model.name), ""))))
+            members.append(
+                _member("model", model.name, past, staged, numbers.get(released.get(model_key(model.name), "")))
+            )
             for name in model.thresholds:
                 tuned, cut = state.thresholds.get(name, ()), state.staged_threshold(name)
                 numbers = {version.digest: version.ref for version in tuned}
-                members.append(_member("threshold", name, tuned, cut, numbers.get(released.get(threshold_key(name), ""))))
+                members.append(
+                    _member("threshold", name, tuned, cut, numbers.get(released.get(threshold_key(name), "")))
+                )
         verdict = gate(group, state)
         groups.append(
             {
@@ -88,9 +92,12 @@ def _says(entry: Entry, counted: dict[str, int], refs: dict[str, str]) -> str:
         case SnapshotTaken() as fact:
             return f"{_ref(fact.dataset, fact.digest, counted, refs)}: {fact.rows} rows, {fact.quarantined} quarantined"
         case ModelTrained() as fact:
-            return f"{_ref(fact.model, fact.digest, counted, refs)} trained" + (" and missed expectations" if fact.missed else "")
+            return f"{_ref(fact.model, fact.digest, counted, refs)} trained" + (
+                " and missed expectations" if fact.missed else ""
+            )
         case ThresholdTuned() as fact:
-            return f"{_ref(fact.threshold, fact.digest, counted, refs)} tuned for {refs[fact.model_digest]}: {fact.value:.4f}"
+            ref = _ref(fact.threshold, fact.digest, counted, refs)
+            return f"{ref} tuned for {refs[fact.model_digest]}: {fact.value:.4f}"
         case Promoted() as fact:
             return f"{', '.join(refs[digest] for digest in fact.members.values())} to staging"
         case Released() as fact:
@@ -125,10 +132,11 @@ def lineage_text(found: Mapping[str, Any]) -> str:
         f"  commit {job.get('commit') or '-'}",
         f"  manifest {found['manifest']}",
     ]
-    for name in ("source", "parameters", "metrics", "value", "rows", "quarantined"):
-        if name in found:
-            lines.append(f"  {name} {found[name]}")
+    facts = ("source", "parameters", "metrics", "value", "rows", "quarantined")
+    lines += [f"  {name} {found[name]}" for name in facts if name in found]
     lines += [f"  made from {other['version']}" for other in found["made_from"]]
     lines += [f"  made into {other['version']} ({other['stage'] or other['kind']})" for other in found["made_into"]]
-    lines += [f"  in release {item['release'][:12]} of {item['group']} (entry {item['entry']})" for item in found["releases"]]
+    lines += [
+        f"  in release {item['release'][:12]} of {item['group']} (entry {item['entry']})" for item in found["releases"]
+    ]
     return "\n".join(lines)

@@ -52,7 +52,9 @@ def chosen_models(graphs: Graphs, names: list[str], group: str | None) -> dict[G
         return {graph: training_order(graph, wanted) for graph, wanted in by_graph.items()}
     groups = [graphs.group(group)] if group is not None else list(graphs.groups())
     return {
-        graph: training_order(graph, [model.name for _, one in groups if one.name in graph.groups for model in one.models])
+        graph: training_order(
+            graph, [model.name for _, one in groups if one.name in graph.groups for model in one.models]
+        )
         for graph in dict.fromkeys(graph for graph, _ in groups)
     }
 
@@ -113,9 +115,7 @@ def as_text(found: Mapping[str, Any]) -> str:
         f"{item['version']}: {item['rows']} rows, {item['quarantined']} quarantined" for item in found["snapshots"]
     ]
     for item in found["models"]:
-        metrics = ", ".join(
-            f"{name} {value:.4f}" for name, value in item["metrics"].items() if value is not None
-        )
+        metrics = ", ".join(f"{name} {value:.4f}" for name, value in item["metrics"].items() if value is not None)
         note = "" if item["new"] else " (this recipe was trained before; --force trains it again)"
         lines.append(f"{item['version']}: {metrics}{note}")
         lines += [f"  can't be promoted: {miss}" for miss in item["missed"]]

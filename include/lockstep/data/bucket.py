@@ -21,7 +21,7 @@ RAW: Final = "_raw"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bucket:
-    """`kept`: cleaned rows sorted by key, with `_split`. `bad`: `_file`, `_line`, `_reason` and `_raw` (the row as JSON)."""
+    """`kept`: cleaned rows by key, with `_split`. `bad`: `_file`, `_line`, `_reason` and `_raw` (the row as JSON)."""
 
     kept: pl.DataFrame
     bad: pl.DataFrame
@@ -37,13 +37,15 @@ def make_bucket(dataset: Dataset, rows: pl.DataFrame) -> Bucket:
     ordered = rows.sort(dataset.key, *(name for name in columns if name != dataset.key), *WHERE, nulls_last=True)
     first = pl.struct(columns).is_first_distinct()
     marked = ordered.with_columns(_first=first)
-    conflicts = (
-        marked.filter("_first").group_by(dataset.key).len().filter(pl.col("len") > 1)[dataset.key].implode().first()
-    )
-    is_conflict = pl.col(dataset.key).is_in(conflicts if conflicts is not None else [])
+    conflicts = marked.filter("_first").group_by(dataset.key).len().filter(pl.col("len") > 1)[dataset.key]
+    is_conflict = pl.col(dataset.key).is_in(conflicts.implode())
     times = pl.len().over(dataset.key)
-    doubled = pl.format('{}: key "{}" stands {} times, with different content', pl.lit(dataset.key), pl.col(dataset.key), times)
-    repeated = pl.format('{}: key "{}" stands here again, with the same content', pl.lit(dataset.key), pl.col(dataset.key))
+    doubled = pl.format(
+        '{}: key "{}" stands {} times, with different content', pl.lit(dataset.key), pl.col(dataset.key), times
+    )
+    repeated = pl.format(
+        '{}: key "{}" stands here again, with the same content', pl.lit(dataset.key), pl.col(dataset.key)
+    )
     judged = marked.with_columns(
         pl.when(is_conflict).then(doubled).when(~pl.col("_first")).then(repeated).alias(REASON)
     ).drop("_first")
@@ -65,30 +67,33 @@ def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
     """What the dataset's `clean` makes of parsed rows; the same call before training and for a decision.
 
     Raises:
-        DataError: it raised, did not return a frame with the key, made keys up or doubled them, or used an own name of ours.
+        DataError: it raised, did not return a frame with the key, made keys up or doubled them, or used a name of ours.
     """
     if dataset.clean is None:
         return rows
     try:
-        cleaned = dataset.clean(rows)
+        cleaned: object = dataset.clean(rows)
     except Exception as error:
         raise DataError(
-            f'Dataset "{dataset.name}": {_name(dataset)} failed on {rows.height} rows: {type(error).__name__}: {error}. It gets'
-            f" the declared columns ({', '.join(rows.columns)})."
+            f'Dataset "{dataset.name}": {_name(dataset)} failed on {rows.height} rows: {type(error).__name__}: {error}.'
+            f" It gets the declared columns ({', '.join(rows.columns)})."
         ) from error
     if not isinstance(cleaned, pl.DataFrame) or dataset.key not in cleaned.columns:
         raise DataError(
-            f'Dataset "{dataset.name}": {_name(dataset)} must return a polars DataFrame that keeps the key "{dataset.key}".'
+            f'Dataset "{dataset.name}": {_name(dataset)} must return a polars DataFrame that keeps the key'
+            f' "{dataset.key}".'
         )
     own = [name for name in cleaned.columns if name.startswith("_")]
     if own:
-        raise DataError(f'Dataset "{dataset.name}": {_name(dataset)} returned {", ".join(own)}; a leading underscore is ours.')
+        raise DataError(
+            f'Dataset "{dataset.name}": {_name(dataset)} returned {", ".join(own)}; a leading underscore is ours.'
+        )
     keys, given = cleaned[dataset.key], rows[dataset.key]
     is_unique = keys.n_unique() == len(keys) and not keys.null_count()
     if keys.dtype != given.dtype or not is_unique or not keys.is_in(given.implode()).all():
         raise DataError(
-            f'Dataset "{dataset.name}": {_name(dataset)} must return at most one row for each row it gets, with its key; it'
-            " doubled keys or made some up."
+            f'Dataset "{dataset.name}": {_name(dataset)} must return at most one row for each row it gets, with its'
+            " key; it doubled keys or made some up."
         )
     return cleaned
 

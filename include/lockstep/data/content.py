@@ -1,8 +1,8 @@
 """The content digest of a frame: equal for equal columns, types and values, whatever library wrote or holds them.
 
 Rules:
-- It depends on the names, types, order of columns, order of rows and values; not on chunks, memory behind nulls, or file
-  formats.
+- It depends on the names, types, order of columns, order of rows and values; not on chunks, memory behind nulls, or
+  file formats.
 """
 
 from hashlib import sha256
@@ -15,8 +15,8 @@ from lockstep.errors import DataError
 def content_digest(frame: pl.DataFrame) -> str:
     """SHA-256, in hex, over the columns of a frame (shape n × k).
 
-    For each column: its name, type, n, the validity of each row, and the values with nulls as zero: numbers and dates as
-    little-endian bytes, text as lengths and UTF-8.
+    For each column: its name, type, n, the validity of each row, and the values with nulls as zero: numbers and dates
+    as little-endian bytes, text as lengths and UTF-8.
 
     Raises:
         DataError: a column is neither a number of up to 64 bits, bool, text, date nor time.
@@ -44,6 +44,6 @@ def _type_name(column: pl.Series) -> str:
     if not is_foreign and (column.dtype.is_numeric() or column.dtype.is_temporal() or column.dtype == pl.Boolean):
         return str(column.dtype)
     raise DataError(
-        f'Column "{column.name}" has type {column.dtype}; a snapshot keeps numbers of up to 64 bits, bools, texts, dates and'
-        " times. Change what clean returns."
+        f'Column "{column.name}" has type {column.dtype}; a snapshot keeps numbers of up to 64 bits, bools, texts,'
+        " dates and times. Change what clean returns."
     )

@@ -49,10 +49,17 @@ def _column(series: pl.Series) -> dict[str, Any]:
         numbers = series.drop_nulls().cast(pl.Float64)
         numbers = numbers.filter(numbers.is_finite())
         found["nulls"] = len(series) - len(numbers)
-        found |= {"sum": numbers.sum(), "squares": (numbers * numbers).sum(), "min": numbers.min(), "max": numbers.max()}
+        found |= {
+            "sum": numbers.sum(),
+            "squares": (numbers * numbers).sum(),
+            "min": numbers.min(),
+            "max": numbers.max(),
+        }
     else:
         counts = series.drop_nulls().cast(pl.String).value_counts()
-        found["values"] = dict(counts.sort("count", counts.columns[0], descending=[True, False]).head(_VALUES_KEPT * 10).rows())
+        found["values"] = dict(
+            counts.sort("count", counts.columns[0], descending=[True, False]).head(_VALUES_KEPT * 10).rows()
+        )
     return found
 
 

@@ -57,8 +57,8 @@ def parse_rows(rows: pl.DataFrame, schema: Mapping[str, Column]) -> Parsed:
     missing = [name for name in schema if name not in rows.columns]
     if missing:
         raise DataError(
-            f"Columns {', '.join(missing)} are declared, but the rows have only {', '.join(_own(rows))}. Correct the source or"
-            " the declaration."
+            f"Columns {', '.join(missing)} are declared, but the rows have only {', '.join(_own(rows))}. Correct the"
+            " source or the declaration."
         )
     where = [name for name in WHERE if name in rows.columns]
     text = rows.select(*(_as_text(rows, name) for name in schema), *where)
@@ -89,7 +89,7 @@ def _own(rows: pl.DataFrame) -> list[str]:
 def _as_text(rows: pl.DataFrame, name: str) -> pl.Expr:
     """The column as text without outer blanks; blank and NaN-free null where there is nothing."""
     dtype = rows.schema[name]
-    if dtype.is_nested() or dtype == pl.Binary or dtype == pl.Object:
+    if dtype.is_nested() or dtype in (pl.Binary, pl.Object):
         return pl.col(name).map_elements(_shown, return_dtype=pl.String).alias(name)
     stripped = pl.col(name).cast(pl.String).str.strip_chars()
     return pl.when(stripped != "").then(stripped).alias(name)

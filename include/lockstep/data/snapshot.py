@@ -1,9 +1,10 @@
 """Snapshots: immutable versions of a dataset.
 
 Rules:
-- A snapshot's digest is that of its content: the same rows in another order or cut into other files are the same snapshot,
-  which is neither written nor recorded again.
-- Files are written before the entry that names them; a killed attempt leaves scratch, and its retry ends in the same state.
+- A snapshot's digest is that of its content: the same rows in another order or cut into other files are the same
+  snapshot, which is neither written nor recorded again.
+- Files are written before the entry that names them; a killed attempt leaves scratch, and its retry ends in the same
+  state.
 - Reading verifies the bytes of each part.
 """
 
@@ -177,6 +178,6 @@ def _nothing_usable(dataset: Dataset, files: list[InputFile], bad: pl.DataFrame)
     commonest = bad[REASON].value_counts(sort=True).head(_REASONS_SHOWN).rows()
     shown = "; ".join(f"{reason} ({count} rows)" for reason, count in commonest)
     return (
-        f'Dataset "{dataset.name}": none of {bad.height} rows can be used. The commonest reasons: {shown}. Correct the source or'
-        " the declared columns."
+        f'Dataset "{dataset.name}": none of {bad.height} rows can be used. The commonest reasons: {shown}. Correct the'
+        " source or the declared columns."
     )

@@ -53,13 +53,13 @@ def find_files(source: Source) -> list[InputFile]:
         DataError: there is none, or one can't be read.
     """
     root, pattern = _root(), _path_pattern(source.pattern)
-    found = (root / name for name in glob.glob(pattern, root_dir=root, recursive=True))
+    found = (root / name for name in glob.glob(pattern, root_dir=root, recursive=True))  # noqa: PTH207  Path.glob refuses an absolute pattern
     paths = sorted(str(path) for path in found if path.is_file())
     if not paths:
         raise DataError(
-            f'Source {source.format}("{source.pattern}"): no file matches {root / pattern}. Relative patterns start at the folder in'
-            f" {DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE) or 'not set, so the working folder'}); put files there or"
-            " correct the pattern."
+            f'Source {source.format}("{source.pattern}"): no file matches {root / pattern}. Relative patterns start at'
+            f" the folder in {DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE) or 'not set, so the working folder'}); put"
+            " files there or correct the pattern."
         )
     try:
         return [_describe(path) for path in paths]
@@ -93,8 +93,10 @@ def _root() -> Path:
 
 
 def _describe(path: str) -> InputFile:
-    with open(path, "rb") as file:
-        return InputFile(path=path, size=os.fstat(file.fileno()).st_size, sha256=file_digest(file, "sha256").hexdigest())
+    with Path(path).open("rb") as file:
+        return InputFile(
+            path=path, size=os.fstat(file.fileno()).st_size, sha256=file_digest(file, "sha256").hexdigest()
+        )
 
 
 def _no_ragged() -> pl.DataFrame:
@@ -127,11 +129,15 @@ def _read_csv(path: str) -> tuple[pl.DataFrame, pl.DataFrame]:
                 newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
             ),
             convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False
+                column_types=dict.fromkeys(header, pa.string()),
+                strings_can_be_null=False,
+                quoted_strings_can_be_null=False,
             ),
         )
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"File {path} can't be read as CSV: {error}. Write it again as UTF-8 with a header line.") from None
+        raise DataError(
+            f"File {path} can't be read as CSV: {error}. Write it again as UTF-8 with a header line."
+        ) from None
     frame = pl.DataFrame(table)
     skipped = pl.Series([row.number for row in ragged], dtype=pl.Int64)
     lines = pl.Series("_line", range(2, 2 + frame.height + len(ragged)), dtype=pl.Int64)
@@ -151,11 +157,17 @@ def _read_csv(path: str) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 def _header(path: str) -> list[str]:
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
+        with Path(path).open(encoding="utf-8-sig", newline="") as file:
             first = file.readline()
-        names = [str(name) for name in arrow_csv.read_csv(pa.BufferReader(first.encode() + b"\n")).column_names] if first else []
+        names = (
+            [str(name) for name in arrow_csv.read_csv(pa.BufferReader(first.encode() + b"\n")).column_names]
+            if first
+            else []
+        )
     except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"File {path}: its header can't be read: {error}. Write it as UTF-8 with a header line.") from None
+        raise DataError(
+            f"File {path}: its header can't be read: {error}. Write it as UTF-8 with a header line."
+        ) from None
     if not any(name.strip() for name in names):
         raise DataError(f"File {path} is empty; a CSV file has a header line with the names of its columns.")
     twice = sorted({name for name in names if names.count(name) > 1})

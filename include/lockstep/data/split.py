@@ -24,7 +24,7 @@ def hash_keys(keys: pl.Series) -> pl.Series:
 
 
 def split_of(hashes: pl.Series, split: HashSplit) -> pl.Series:
-    """ "test", "validation" or "train" for each hash (shape n)."""
+    """Say "test", "validation" or "train" for each hash (shape n)."""
     test, validation = round(split.test * _RANGE), round((split.test + split.validation) * _RANGE)
     frame = pl.DataFrame({"hash": hashes})
     return frame.select(

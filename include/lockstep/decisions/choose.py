@@ -49,7 +49,8 @@ def _precision_at_least(policy: PrecisionAtLeast, curve: Curve) -> Choice:
         best = int(np.argmax(curve.precision))
         raise PolicyUnmet(
             f"{policy} can't be met: the best precision is {_floor(curve.precision[best])}, at threshold"
-            f" {curve.thresholds[best]:.4f} with recall {curve.recall[best]:.4f}. Ask for at most that, or train a better model."
+            f" {curve.thresholds[best]:.4f} with recall {curve.recall[best]:.4f}. Ask for at most that, or train a"
+            " better model."
         )
     return _best(curve, allowed, curve.recall)
 
@@ -63,8 +64,9 @@ def _top_fraction(policy: TopFraction, curve: Curve) -> Choice:
     allowed = curve.share <= policy.value
     if not allowed.any():
         raise PolicyUnmet(
-            f"{policy} can't be met: {curve.yes[0]} of {curve.rows} rows share the highest score, so the smallest share that can"
-            f" be had is {curve.share[0]:.4f}. Ask for at least that, or train a model that tells these rows apart."
+            f"{policy} can't be met: {curve.yes[0]} of {curve.rows} rows share the highest score, so the smallest share"
+            f" that can be had is {curve.share[0]:.4f}. Ask for at least that, or train a model that tells these rows"
+            " apart."
         )
     return _best(curve, allowed, curve.share)
 
@@ -90,8 +92,8 @@ def _highest_score(curve: Curve) -> float:
 def _check_positives(policy: Policy, curve: Curve) -> None:
     if curve.hits is None or curve.positives == 0:
         raise PolicyUnmet(
-            f"{policy} can't be met: of {curve.rows} rows none is positive, so no threshold can be right about one. Bring data"
-            " with positives, or correct positive= of the threshold."
+            f"{policy} can't be met: of {curve.rows} rows none is positive, so no threshold can be right about one."
+            " Bring data with positives, or correct positive= of the threshold."
         )
 
 

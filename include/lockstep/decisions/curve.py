@@ -63,7 +63,9 @@ def curve_of(scores: Floats, positive: NDArray[np.bool_] | None) -> Curve:
     """The curve of scores (shape n, n ≥ 1) and, where there are classes, which rows are positive (shape n)."""
     order = np.argsort(-scores, kind="stable")
     ordered = scores[order]
-    last = np.append(np.flatnonzero(ordered[1:] < ordered[:-1]), len(ordered) - 1)  # the last row of each distinct score
+    last = np.append(
+        np.flatnonzero(ordered[1:] < ordered[:-1]), len(ordered) - 1
+    )  # the last row of each distinct score
     distinct = ordered[last]
     below = np.append(distinct[1:], distinct[-1])
     middle = below + (distinct - below) / 2

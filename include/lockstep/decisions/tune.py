@@ -1,7 +1,8 @@
 """Tune a threshold for exactly one model version.
 
 Rules:
-- The value is chosen on the validation split of the snapshot that the model was trained on, and reported on its test split.
+- The value is chosen on the validation split of the snapshot that the model was trained on, and reported on its test
+  split.
 - The same threshold of the same model version under the same policy is not recorded twice.
 """
 
@@ -48,7 +49,8 @@ def tune_threshold(
     """Choose a threshold of the graph for a model version, and record it as a candidate.
 
     Raises:
-        PolicyUnmet: no threshold on the validation split does what the policy asks; says what is the best that can be had.
+        PolicyUnmet: no threshold on the validation split does what the policy asks; says what is the best that can be
+            had.
         UsageError: the class that counts as yes is unknown to the model.
         ObjectMissing, ObjectDamaged: a file is not what the log promises.
     """
@@ -111,7 +113,8 @@ def _scored(
     scores = predictor.score(known, threshold.positive)
     if predictor.task is Task.REGRESSION:
         return scores, None
-    return scores, (known[target] == threshold.positive).to_numpy()
+    positive = predictor.classes[predictor.column_of(threshold.positive)]  # 1 means True, where the target is a bool
+    return scores, (known[target] == positive).to_numpy()
 
 
 def _choose(

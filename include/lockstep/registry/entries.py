@@ -94,7 +94,7 @@ class ModelTrained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdTuned:
-    """A threshold was chosen for exactly one model version, that of digest `model_digest`; `value` is in its score's unit."""
+    """A threshold was chosen for one model version, that of digest `model_digest`; `value` is in its score's unit."""
 
     kind: Literal["threshold_tuned"] = "threshold_tuned"
     threshold: str
@@ -193,20 +193,23 @@ def decode(data: bytes, *, number: int, previous: str) -> Entry:
         newer = _protocol_of(data)
         if newer is not None and newer > PROTOCOL:
             raise ProtocolTooNew(
-                f"Log entry {number} has protocol {newer}; this Lockstep reads up to {PROTOCOL}. Install a newer Lockstep."
+                f"Log entry {number} has protocol {newer}; this Lockstep reads up to {PROTOCOL}. Install a newer"
+                " Lockstep."
             ) from None
         raise LogDamaged(
-            f"Log entry {number} can't be read: {_first_of(error)}. Nothing is written until it is restored from a copy."
+            f"Log entry {number} can't be read: {_first_of(error)}. Nothing is written until it is restored from a"
+            " copy."
         ) from None
     if entry.protocol > PROTOCOL:
         raise ProtocolTooNew(
-            f"Log entry {number} has protocol {entry.protocol}; this Lockstep reads up to {PROTOCOL}. Install a newer Lockstep."
+            f"Log entry {number} has protocol {entry.protocol}; this Lockstep reads up to {PROTOCOL}. Install a newer"
+            " Lockstep."
         )
     if entry.number != number or entry.previous != previous:
         raise LogDamaged(
             f"Log entry {number} does not follow entry {number - 1}: it says number {entry.number} behind"
-            f" {entry.previous[:12]}…, expected {number} behind {previous[:12]}…. Nothing is written until the log is restored"
-            " from a copy."
+            f" {entry.previous[:12]}…, expected {number} behind {previous[:12]}…. Nothing is written until the log is"
+            " restored from a copy."
         )
     return entry
 

@@ -1,7 +1,8 @@
 """A version's folder: its manifest, and the files that stand beside it.
 
 Rules:
-- The manifest names every other file of the folder with its SHA-256 and size, so that the manifest's own hash covers all.
+- The manifest names every other file of the folder with its SHA-256 and size, so that the manifest's own hash covers
+  all.
 - Files are written first, the manifest after them, the log entry last.
 """
 

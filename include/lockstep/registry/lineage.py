@@ -18,8 +18,9 @@ AnyVersion = Version[SnapshotTaken] | Version[ModelTrained] | Version[ThresholdT
 
 def versions(state: State) -> Iterator[AnyVersion]:
     """Every version of the registry."""
-    for past in (*state.snapshots.values(), *state.models.values(), *state.thresholds.values()):
-        yield from past
+    for kind in (state.snapshots, state.models, state.thresholds):
+        for past in kind.values():
+            yield from past
 
 
 def find(state: State, ref: str) -> AnyVersion:
@@ -88,7 +89,9 @@ def describe(state: State, version: AnyVersion) -> dict[str, Any]:
     origin, key = version.recorded.origin, key_of(version)
     found: dict[str, Any] = {
         "version": version.ref,
-        "kind": {"snapshot_taken": "snapshot", "model_trained": "model", "threshold_tuned": "threshold"}[version.fact.kind],
+        "kind": {"snapshot_taken": "snapshot", "model_trained": "model", "threshold_tuned": "threshold"}[
+            version.fact.kind
+        ],
         "digest": version.digest,
         "stage": state.stage_of(key, version.digest).value if key else None,
         "entry": version.recorded.number,

@@ -76,8 +76,8 @@ class Log:
     def append(self, propose: Proposal, origin: Origin) -> Entry | None:
         """Append the fact that `propose` makes of the newest state.
 
-        `propose` runs again whenever another writer was faster. It raises to refuse, and returns None where nothing is to
-        be written any more.
+        `propose` runs again whenever another writer was faster. It raises to refuse, and returns None where nothing is
+        to be written any more.
 
         Returns:
             the entry written, durable where the store can make it so; None if there was nothing to write.
@@ -131,8 +131,8 @@ class Log:
             while (wanted := path_of(head + len(paths) + 1)) != name:
                 if not self._objects.exists(wanted):
                     raise LogDamaged(
-                        f'Log entry {head + len(paths) + 1} is missing: "{wanted}" is not there, but "{name}" is. Nothing is'
-                        " written until it is restored from a copy."
+                        f'Log entry {head + len(paths) + 1} is missing: "{wanted}" is not there, but "{name}" is.'
+                        " Nothing is written until it is restored from a copy."
                     )
                 paths.append(wanted)
             paths.append(name)

@@ -1,7 +1,8 @@
 """Objects in a store that is opened by URI: local disk or memory.
 
 Rules:
-- Nothing is overwritten: every write is put-if-absent. A second write of the same bytes is fine, of other bytes an error.
+- Nothing is overwritten: every write is put-if-absent. A second write of the same bytes is fine, of other bytes an
+  error.
 - A local write is on the disk (file and folder synced) before it is reported as done.
 - A read that gives an `ObjectRef` returns the promised bytes or raises.
 - Only `scratch/`, where a pipeline's workers leave unfinished parts, can be moved from and deleted.
@@ -16,7 +17,7 @@ from typing import Final, Self
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, MemoryStore
 
 from lockstep.errors import ObjectDamaged, ObjectMissing, StoreUnusable, UsageError
@@ -58,14 +59,17 @@ class Objects:
             return cls(_memory_stores.setdefault(netloc, MemoryStore()), uri=uri, folder=None)
         if scheme not in ("", "file") or (scheme == "file" and netloc):
             raise UsageError(
-                f'Registry "{uri}": this kind of address is unknown; allowed are a folder, file:///folder and memory://name.'
+                f'Registry "{uri}": this kind of address is unknown; allowed are a folder, file:///folder and'
+                " memory://name."
             )
         folder = Path(unquote(path) if scheme else uri).expanduser().absolute()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             store = LocalStore(folder)
         except (OSError, BaseError) as error:
-            raise StoreUnusable(f'Registry "{uri}": the folder can\'t be used: {error}. Check its path and rights.') from None
+            raise StoreUnusable(
+                f'Registry "{uri}": the folder can\'t be used: {error}. Check its path and rights.'
+            ) from None
         return cls(store, uri=folder.as_uri(), folder=folder)
 
     def put(self, path: str, data: bytes) -> ObjectRef:
@@ -80,8 +84,8 @@ class Objects:
             present = sha256_of(self.get_unverified(path))
             if present != ref.sha256:
                 raise ObjectDamaged(
-                    f'Object "{path}": other bytes stand there (SHA-256 {present[:12]}…, to write {ref.sha256[:12]}…); nothing'
-                    " is ever overwritten. Run `lockstep verify`, and move the foreign file away."
+                    f'Object "{path}": other bytes stand there (SHA-256 {present[:12]}…, to write {ref.sha256[:12]}…);'
+                    " nothing is ever overwritten. Run `lockstep verify`, and move the foreign file away."
                 )
         return ref
 
@@ -98,7 +102,7 @@ class Objects:
         return True
 
     def move(self, source: str, target: str) -> None:
-        """Move an object out of `scratch/` to a path named by content; where the target stands already, drop the source.
+        """Move an object out of `scratch/` to a path named by content; where that stands already, drop the source.
 
         Raises:
             UsageError: the source is not below `scratch/`.
@@ -124,8 +128,8 @@ class Objects:
         found = sha256_of(data)
         if found != ref.sha256:
             raise ObjectDamaged(
-                f'Object "{ref.path}": its SHA-256 is {found[:12]}…, but the log promises {ref.sha256[:12]}…. Restore it from a'
-                " copy; until then every version that needs it is refused."
+                f'Object "{ref.path}": its SHA-256 is {found[:12]}…, but the log promises {ref.sha256[:12]}…. Restore'
+                " it from a copy; until then every version that needs it is refused."
             )
         return data
 
@@ -154,7 +158,7 @@ class Objects:
         with self._reported(path):
             try:
                 obstore.head(self._store, path)
-            except (NotFoundError, FileNotFoundError):
+            except FileNotFoundError:
                 return False
         return True
 
@@ -174,7 +178,7 @@ class Objects:
         with self._reported(path):
             try:
                 obstore.delete(self._store, path)
-            except (NotFoundError, FileNotFoundError):
+            except FileNotFoundError:
                 return
 
     def _probe(self) -> None:
@@ -208,7 +212,7 @@ class Objects:
     def _reported(self, path: str) -> Iterator[None]:
         try:
             yield
-        except (NotFoundError, FileNotFoundError):
+        except FileNotFoundError:
             raise ObjectMissing(f'Object "{path}" is not in registry "{self.uri}". Restore it from a copy.') from None
         except (BaseError, OSError) as error:
             raise StoreUnusable(f'Registry "{self.uri}": "{path}" can\'t be read or written: {error}') from error
@@ -218,8 +222,8 @@ def _check_path(path: str) -> None:
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts) or any(char in path for char in "\\#") or not path.isprintable():
         raise UsageError(
-            f"Object path {path!r} is not allowed: names are separated by one \"/\" and hold no \"..\", \"\\\", \"#\" or control"
-            " character."
+            f'Object path {path!r} is not allowed: names are separated by one "/" and hold no "..", "\\", "#" or'
+            " control character."
         )
 
 

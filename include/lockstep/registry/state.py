@@ -27,7 +27,7 @@ from lockstep.registry.entries import (
 )
 from lockstep.registry.objects import ObjectRef
 
-F = TypeVar("F", SnapshotTaken, ModelTrained, ThresholdTuned, covariant=True)
+F_co = TypeVar("F_co", SnapshotTaken, ModelTrained, ThresholdTuned, covariant=True)
 
 
 class Stage(StrEnum):
@@ -49,12 +49,12 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version(Generic[F]):
+class Version(Generic[F_co]):
     """The `number`-th version of a dataset, model or threshold."""
 
     name: str
     number: int
-    fact: F
+    fact: F_co
     recorded: Recorded
 
     @property
@@ -95,7 +95,7 @@ def threshold_key(name: str) -> str:
     return f"threshold:{name}"
 
 
-Versions = Mapping[str, tuple[Version[F], ...]]
+Versions = Mapping[str, tuple[Version[F_co], ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +239,8 @@ class _Folding:
             )
             if all(version.digest != digest for version in versions):
                 raise LogDamaged(
-                    f'Log entry {number} names {kind} "{name}" with digest {digest[:12]}…, which no earlier entry made. Nothing'
-                    " is written until the log is restored from a copy."
+                    f'Log entry {number} names {kind} "{name}" with digest {digest[:12]}…, which no earlier entry made.'
+                    " Nothing is written until the log is restored from a copy."
                 )
 
     def result(self) -> State:
@@ -257,16 +257,18 @@ class _Folding:
         )
 
 
-def _append(versions: dict[str, list[Version[F]]], name: str, fact: F, recorded: Recorded) -> None:
+def _append(versions: dict[str, list[Version[F_co]]], name: str, fact: F_co, recorded: Recorded) -> None:
     past = versions.setdefault(name, [])
     past.append(Version(name=name, number=len(past) + 1, fact=fact, recorded=recorded))
 
 
-def _look_up(versions: Versions[F], ref: str, what: str) -> Version[F]:
+def _look_up(versions: Versions[F_co], ref: str, what: str) -> Version[F_co]:
     name, at, number = ref.partition("@")
     past = versions.get(name, ())
     if not past:
-        raise UsageError(f'There is no {what} of "{name}" in the registry; it has {", ".join(sorted(versions)) or "none"}.')
+        raise UsageError(
+            f'There is no {what} of "{name}" in the registry; it has {", ".join(sorted(versions)) or "none"}.'
+        )
     if not at:
         return past[-1]
     if not number.isdecimal() or not 1 <= int(number) <= len(past):
@@ -274,7 +276,7 @@ def _look_up(versions: Versions[F], ref: str, what: str) -> Version[F]:
     return past[int(number) - 1]
 
 
-def _by_digest(versions: Versions[F], name: str, digest: str) -> Version[F]:
+def _by_digest(versions: Versions[F_co], name: str, digest: str) -> Version[F_co]:
     for version in versions.get(name, ()):  # oldest first: a digest that is recorded again keeps its number
         if version.digest == digest:
             return version

@@ -79,6 +79,7 @@ class Decider:
         loaded = self._loaded.get(group)
         if loaded is None:
             raise NotReleased(
-                f'API "{api}": group "{group}" has no release yet. Promote its members; `lockstep gate {group}` says what is missing.'
+                f'API "{api}": group "{group}" has no release yet. Promote its members; `lockstep gate {group}` says'
+                " what is missing."
             )
         return loaded.decide(api, rows)

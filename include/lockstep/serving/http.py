@@ -70,7 +70,7 @@ def create_app(decider: Decider, *, poll: float = 1.0) -> FastAPI:
 
 
 def _refresh(decider: Decider) -> None:
-    """Look for a new release; what can't be loaded is logged, and shown by /health, while the old one goes on answering."""
+    """Look for a new release; one that can't be loaded is logged and shown by /health, and the old one goes on."""
     try:
         decider.refresh()
     except LockstepError as error:

@@ -55,7 +55,8 @@ class Loaded:
         """
         if api not in self.apis:
             raise UsageError(
-                f'API "{api}" is not in release {self.release[:12]} of group "{self.group}", which has {", ".join(self.apis)}.'
+                f'API "{api}" is not in release {self.release[:12]} of group "{self.group}", which has'
+                f" {', '.join(self.apis)}."
             )
         cuts = {name: self.cuts[name] for name in self.apis[api]["decides"]}
         needed = list(dict.fromkeys([*(cut.model for cut in cuts.values()), *self.apis[api]["explains"]]))
@@ -70,17 +71,18 @@ class Loaded:
                 parts[name] = self._predict(name, dataset.key, frame)
         for place, answer in enumerate(answers):
             if "error" not in answer:
-                answer |= self._compose(place, cuts, self.apis[api]["explains"], parts)
+                answer.update(self._compose(place, cuts, self.apis[api]["explains"], parts))
         return answers
 
     def _prepare(
         self, dataset: Dataset, models: list[str], rows: Sequence[Mapping[str, Any]]
     ) -> tuple[pl.DataFrame, dict[int, str]]:
-        """Cleaned rows with their place among those asked for (`_place` is kept aside), and the reasons of the others."""
+        """Cleaned rows with their `place` among those asked for, and the reasons of the others."""
         schema, given = self._schema(dataset, models), [dict(row) for row in rows]
         errors: dict[int, str] = {}
         for place, row in enumerate(given):
-            row[dataset.key] = row.get(dataset.key) if row.get(dataset.key) is not None else f"row {place}"
+            if row.get(dataset.key) is None:
+                row[dataset.key] = f"row {place}" if schema[dataset.key].kind == "str" else place
             missing = [name for name, column in schema.items() if name not in row and not column.nullable]
             if missing:
                 errors[place] = f"columns {', '.join(missing)} are missing; needed are {', '.join(_needed(schema))}"
@@ -119,9 +121,7 @@ class Loaded:
             return {}
         scores = self.models[name].scores(frame)
         keys = frame[key].to_list()
-        return {
-            place: {"key": keys[i], "scores": scores[i]} for i, place in enumerate(frame["place"].to_list())
-        }
+        return {place: {"key": keys[i], "scores": scores[i]} for i, place in enumerate(frame["place"].to_list())}
 
     def _compose(
         self, place: int, cuts: Mapping[str, Cut], explains: Sequence[str], parts: Mapping[str, dict[int, Answer]]
@@ -156,7 +156,8 @@ def load_release(registry: Registry, graph: Graph, release: Release) -> Loaded:
     """Load and verify everything that a release names.
 
     Raises:
-        ObjectMissing, ObjectDamaged: a file is not what the log promises, or a threshold belongs to another model version.
+        ObjectMissing, ObjectDamaged: a file is not what the log promises, or a threshold belongs to another model
+            version.
         UsageError: the release has a model that the declarations don't know.
     """
     manifest = json.loads(registry.objects.get(release.manifest))
@@ -174,8 +175,9 @@ def load_release(registry: Registry, graph: Graph, release: Release) -> Loaded:
         described = json.loads(registry.objects.get(ObjectRef(**member["manifest"])))
         if described["model_digest"] != models[member["model"]].digest:
             raise ObjectDamaged(
-                f"Release {release.short}: threshold {member['name']}@{member['number']} was tuned for {described['model_version']},"
-                f" which is not the version of {member['model']} in it. Roll back: `lockstep rollback {release.group}`."
+                f"Release {release.short}: threshold {member['name']}@{member['number']} was tuned for"
+                f" {described['model_version']}, which is not the version of {member['model']} in it. Roll back:"
+                f" `lockstep rollback {release.group}`."
             )
         cuts[member["name"]] = Cut(
             ref=f"{member['name']}@{member['number']}",

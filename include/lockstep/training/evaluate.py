@@ -82,7 +82,7 @@ def _regression(truth: NDArray[Any], values: NDArray[np.float64]) -> dict[str, f
 def _classification(
     classes: tuple[Any, ...], truth: NDArray[Any], scores: NDArray[np.float64]
 ) -> dict[str, float | None]:
-    """Binary ones as usual, the last class being the positive one; with more classes, one against the rest, unweighted."""
+    """With two classes the last is the positive one; with more, each against the rest, unweighted."""
     from sklearn import metrics
 
     place = {label: column for column, label in enumerate(classes)}
@@ -108,7 +108,9 @@ def _classification(
         found["brier_score"] = float(np.mean(np.sum((scores - one_hot) ** 2, axis=1)))
         if present.size == len(classes):
             found["roc_auc"] = _mean(metrics.roc_auc_score(one_hot[:, i], scores[:, i]) for i in labels)
-            found["average_precision"] = _mean(metrics.average_precision_score(one_hot[:, i], scores[:, i]) for i in labels)
+            found["average_precision"] = _mean(
+                metrics.average_precision_score(one_hot[:, i], scores[:, i]) for i in labels
+            )
     return found
 
 

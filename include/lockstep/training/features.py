@@ -39,11 +39,11 @@ def make_features(
             f" ({', '.join(rows.columns)}). Keep it there."
         )
     known = rows.filter(pl.col(model.target).is_not_null())
-    taken = [above.name for above in upstream if above.name in rows.columns]
-    if taken:
+    taken = [(above, name) for above in upstream for name in above.prediction_names if name in rows.columns]
+    for above, name in taken:
         raise TrainingError(
-            f'Model "{model.name}": the predictions of "{taken[0]}" would be a column of that name, but the dataset has one'
-            " already. Rename the column in clean."
+            f'Model "{model.name}": the predictions of "{above.name}" would be a column "{name}", but the dataset has'
+            " one already. Rename the column in clean."
         )
     allowed = with_predictions(known, upstream)
     return allowed.drop(forbidden_columns(graph, model), strict=False), known[model.target]

@@ -30,10 +30,11 @@ def build_estimator(model: Model, parameters: Mapping[str, Any]) -> Any:  # noqa
             f'Model "{model.name}": {name_of(model.estimator)}() failed: {type(error).__name__}: {error}.'
         ) from error
     needed = "predict_proba" if model.task is Task.CLASSIFICATION else "predict"
-    if not (hasattr(estimator, "fit") and hasattr(estimator, "get_params") and hasattr(estimator, needed)):
+    if isinstance(estimator, type) or not all(hasattr(estimator, name) for name in ("fit", "get_params", needed)):
+        what = f"the class {estimator.__name__}" if isinstance(estimator, type) else type(estimator).__name__
         raise TrainingError(
-            f'Model "{model.name}": {name_of(model.estimator)}() returned {type(estimator).__name__}, which has no fit,'
-            f" get_params or {needed}; a {model.task.value} needs them. Return a scikit-learn estimator or Pipeline."
+            f'Model "{model.name}": {name_of(model.estimator)}() returned {what}, which has no fit, get_params or'
+            f" {needed} to call; a {model.task.value} needs them. Return a scikit-learn estimator or Pipeline."
         )
     known = estimator.get_params()
     for name in parameters:
@@ -51,10 +52,10 @@ def fit(model: Model, estimator: Any, features: pl.DataFrame, target: NDArray[An
         TrainingError: there is nothing to learn from, or the estimator failed.
     """
     if len(target) == 0 or (model.task is Task.CLASSIFICATION and len(np.unique(target)) == 1):
-        what = "no row" if len(target) == 0 else f"only the class {target[0]!r}"
+        what = "no row" if len(target) == 0 else f"only the class {target.tolist()[0]!r}"
         raise TrainingError(
-            f'Model "{model.name}": the training split has {what} in "{model.target}", so there is nothing to learn. Bring more'
-            " data."
+            f'Model "{model.name}": the training split has {what} in "{model.target}", so there is nothing to learn.'
+            " Bring more data."
         )
     try:
         estimator.fit(features, target)

@@ -2,8 +2,8 @@
 
 Rules:
 - Before training and for a decision, features come from the same function.
-- The prediction of an upstream model is a feature that bears its name: `churn`, or `churn__<class>` where there are more
-  than two classes.
+- The prediction of an upstream model is a feature that bears its name: `churn`, or `churn__<class>` where there are
+  more than two classes.
 - A predictor changes nothing and can be used from threads.
 """
 
@@ -50,7 +50,8 @@ class Predictor:
         if missing:
             raise DataError(
                 f'Model "{self.name}": its features {", ".join(missing)} are not among the columns of the cleaned rows'
-                f" ({', '.join(rows.columns)}). Retrain it on the data as it is now, or restore the clean that it was trained with."
+                f" ({', '.join(rows.columns)}). Retrain it on the data as it is now, or restore the clean that it was"
+                " trained with."
             )
         return wide.select(self.features)
 
@@ -79,23 +80,24 @@ class Predictor:
             return 0
         if positive not in self.classes:
             raise UsageError(
-                f'Model "{self.name}": class {positive!r} is unknown; its classes are {", ".join(map(repr, self.classes))}.'
-                " Correct positive= of the threshold."
+                f'Model "{self.name}": class {positive!r} is unknown; its classes are'
+                f" {', '.join(map(repr, self.classes))}. Correct positive= of the threshold."
             )
         return self.classes.index(positive)
 
+    @property
+    def prediction_names(self) -> tuple[str, ...]:
+        """The columns that this model gives to the models that build on it."""
+        if self.task is Task.REGRESSION or len(self.classes) <= _BINARY:
+            return (self.name,)
+        return tuple(f"{self.name}__{label}" for label in self.classes)
+
     def prediction_columns(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What this model gives to the models that build on it, a row for each row."""
-        scores = self.scores(rows)
-        if self.task is Task.REGRESSION:
-            return pl.DataFrame({self.name: scores[:, 0]})
-        if len(self.classes) <= _BINARY:
-            return pl.DataFrame({self.name: scores[:, -1]})
-        return pl.DataFrame({f"{self.name}__{label}": scores[:, i] for i, label in enumerate(self.classes)})
+        scores, names = self.scores(rows), self.prediction_names
+        return pl.DataFrame({name: scores[:, i - len(names)] for i, name in enumerate(names)})  # of two, the last
 
 
 def with_predictions(rows: pl.DataFrame, upstream: tuple[Predictor, ...]) -> pl.DataFrame:
-    """The rows with the predictions of the upstream models as further columns."""
-    for model in upstream:
-        rows = pl.concat([rows, model.prediction_columns(rows)], how="horizontal")
-    return rows
+    """The rows with the predictions of the upstream models, each made of the rows alone, as further columns."""
+    return pl.concat([rows, *(model.prediction_columns(rows) for model in upstream)], how="horizontal")

@@ -32,8 +32,8 @@ def dump(model: Model, estimator: Any) -> tuple[bytes, tuple[str, ...]]:  # noqa
         types = tuple(sorted(skops.get_untrusted_types(data=data)))
     except Exception as error:
         raise TrainingError(
-            f'Model "{model.name}": {type(estimator).__name__} can\'t be saved with skops: {type(error).__name__}: {error}. Use'
-            " estimators and functions that can be imported by name."
+            f'Model "{model.name}": {type(estimator).__name__} can\'t be saved with skops: {type(error).__name__}:'
+            f" {error}. Use estimators and functions that can be imported by name."
         ) from error
     own = {
         name_of(function).partition(".")[0] for function in (model.estimator, model.data.clean) if function is not None
@@ -41,8 +41,8 @@ def dump(model: Model, estimator: Any) -> tuple[bytes, tuple[str, ...]]:  # noqa
     foreign = [name for name in types if not name.startswith(_TRUSTED) and name.partition(".")[0] not in own]
     if foreign:
         raise TrainingError(
-            f'Model "{model.name}": the fitted estimator holds {", ".join(foreign)}; allowed are types of scikit-learn, NumPy,'
-            f" SciPy and {', '.join(sorted(own))}. Use one of these, or wrap it in a class of your own."
+            f'Model "{model.name}": the fitted estimator holds {", ".join(foreign)}; allowed are types of scikit-learn,'
+            f" NumPy, SciPy and {', '.join(sorted(own))}. Use one of these, or wrap it in a class of your own."
         )
     return data, types
 
@@ -52,14 +52,22 @@ def load(data: bytes, types: tuple[str, ...], what: str) -> Any:  # noqa: ANN401
 
     Raises:
         ObjectDamaged: it holds a type that it was not saved with.
+        TrainingError: a type of it can't be imported here.
     """
     skops = _skops()
     surprising = sorted(set(skops.get_untrusted_types(data=data)) - set(types))
     if surprising:
         raise ObjectDamaged(
-            f"{what}: the file holds {', '.join(surprising)}, which it was not saved with; it is not loaded. Retrain the model."
+            f"{what}: the file holds {', '.join(surprising)}, which it was not saved with; it is not loaded. Retrain"
+            " the model."
         )
-    return skops.loads(data, trusted=list(types))
+    try:
+        return skops.loads(data, trusted=list(types))
+    except Exception as error:
+        raise TrainingError(
+            f"{what}: it can't be loaded: {type(error).__name__}: {error}. Install what it was trained with; its"
+            " manifest names the libraries and the source."
+        ) from error
 
 
 def _skops() -> Any:  # noqa: ANN401  a module

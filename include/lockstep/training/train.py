@@ -36,7 +36,7 @@ from lockstep.training.evaluate import check_expectations, evaluate, missed
 from lockstep.training.features import forbidden_columns, make_features
 from lockstep.training.fit import build_estimator, fit
 from lockstep.training.predictor import Predictor
-from lockstep.training.source import name_of, source_archive
+from lockstep.training.source import call_of, name_of, source_archive
 from lockstep.training.storage import FILE, dump, load, load_model
 
 _LIBRARIES = ("lockstep", "numpy", "polars", "scikit-learn", "skops")
@@ -84,8 +84,8 @@ def resolve_upstream(
         version = state.model_by_digest(above.name, digest) if digest else state.staged_model(above.name)
         if version is None:
             raise UsageError(
-                f'Model "{model}" builds on "{above.name}", of which no version is in staging. Train both in one run, or promote'
-                f" a version of {above.name} first."
+                f'Model "{model}" builds on "{above.name}", of which no version is in staging. Train both in one run,'
+                f" or promote a version of {above.name} first."
             )
         found[above.name] = version
     return found
@@ -130,7 +130,7 @@ def train_model(
             "upstream": {above: version.digest for above, version in upstream.items()},
             "parameters": chosen,
             "source": sha256_of(source),
-            "estimator": name_of(model.estimator),
+            "estimator": call_of(model.estimator),
             "target": model.target,
             "hidden": forbidden_columns(graph, model),
             "expects": {metric: asdict(bound) for metric, bound in model.expects.items()},
@@ -154,9 +154,7 @@ def train_model(
     return Training(version=version, is_new=entry is not None)
 
 
-def _known(
-    state: State, name: str, recipe: str, origin: Origin, *, force: bool
-) -> Version[ModelTrained] | None:
+def _known(state: State, name: str, recipe: str, origin: Origin, *, force: bool) -> Version[ModelTrained] | None:
     """The version of that recipe; where training is forced, only one that this very job has made in an earlier try."""
     for version in reversed(state.models.get(name, ())):
         own = origin.job is not None and origin.job.is_same_as(version.recorded.origin.job)
@@ -204,7 +202,9 @@ def _fit(
     )
     _check_reload(model, predictor, data, types, parts["test"][0])
     metrics = {
-        split: evaluate(model.task, classes, truth.to_numpy(), predictor.scores_of(frame) if len(truth) else np.empty((0, 1)))
+        split: evaluate(
+            model.task, classes, truth.to_numpy(), predictor.scores_of(frame) if len(truth) else np.empty((0, 1))
+        )
         for split, (frame, truth) in parts.items()
         if split != "train"
     }
@@ -228,8 +228,8 @@ def _check_reload(
     method = "predict_proba" if model.task is Task.CLASSIFICATION else "predict"
     if not np.array_equal(getattr(again, method)(sample), getattr(predictor.estimator, method)(sample)):
         raise TrainingError(
-            f'Model "{model.name}": after it was saved and loaded, {type(again).__name__} predicts something else, so that what'
-            " was evaluated is not what would answer. Use an estimator that skops restores exactly."
+            f'Model "{model.name}": after it was saved and loaded, {type(again).__name__} predicts something else, so'
+            " that what was evaluated is not what would answer. Use an estimator that skops restores exactly."
         )
 
 
@@ -287,7 +287,9 @@ def _store(
 
 
 def _params(estimator: Any) -> dict[str, str]:  # noqa: ANN401  scikit-learn estimators share no type
-    return {name: repr(value) for name, value in sorted(estimator.get_params().items()) if not hasattr(value, "get_params")}
+    return {
+        name: repr(value) for name, value in sorted(estimator.get_params().items()) if not hasattr(value, "get_params")
+    }
 
 
 def _versions() -> dict[str, str]:

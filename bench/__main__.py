@@ -1,0 +1,37 @@
+"""`python -m bench [a|b|c …] [--small] [--json FILE]`: a = registry, b = parsing, c = latency; all of them by default.
+
+Run it on an idle machine, with PYTHONPATH=include:plugins:. where the project is not installed.
+"""
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from bench import latency, parsing, registry
+
+BENCHMARKS = {"a": registry.run, "b": parsing.run, "c": latency.run}
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("which", nargs="*", choices=[*BENCHMARKS, []], help="a registry, b parsing, c latency")
+    parser.add_argument(
+        "--small", action="store_true", help="few repetitions, small inputs: a check, not a measurement"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there, too")
+    chosen = parser.parse_args()
+    found: dict[str, Any] = {"cpus": os.cpu_count(), "python": platform.python_version(), "small": chosen.small}
+    for letter in chosen.which or BENCHMARKS:
+        report = BENCHMARKS[letter](small=chosen.small)
+        print(f"{letter}. {report.as_text()}\n", flush=True)
+        found[letter] = report.as_json()
+    if chosen.json:
+        chosen.json.write_text(json.dumps(found, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,329 @@
+"""Two sets of generated files that say the same: with Lockstep, and with plain Airflow, written out by hand.
+
+Rules:
+- Both give the same DAGs: ids, tags, schedules, params, tasks, template fields, dependencies, inlets and outlets. A
+  run of the benchmark compares the serialized DAGs field by field, but for the drawing and words of the documentation
+  and for the class a task is made of.
+- The plain file is text as a person writes it: names in place, no loop over groups, no Lockstep import.
+- Each group has two models on one dataset, with a threshold and an API each, as `include/groups/biopsy.py` has.
+"""
+
+from pathlib import Path
+from textwrap import dedent, indent
+
+_HEAD = '''\
+"""Release groups, generated for a benchmark."""
+
+from lockstep import Api, Dataset, Graph, Model, Threshold, at_least, csv, precision_at_least, recall_at_least
+
+MEASURES = ["radius", "texture", "perimeter", "area", "smoothness", "compactness", "concavity", "symmetry"]
+COLUMNS = [f"{kind} {measure}" for kind in ("mean", "worst") for measure in MEASURES]
+
+
+def linear():
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression()
+
+
+graphs = []
+'''
+
+_GROUP = """
+rows_N = Dataset(
+    "rows_N", source=csv("rows_N/*.csv"), key="sample", columns={**dict.fromkeys(COLUMNS, float), "malignant": bool}
+)
+first_N = Model("first_N", data=rows_N, target="malignant", estimator=linear, expects={"roc_auc": at_least(0.95)})
+second_N = Model("second_N", data=rows_N, target="malignant", estimator=linear)
+refer_N = Threshold("refer_N", model=first_N, choose=recall_at_least(0.95))
+review_N = Threshold("review_N", model=second_N, choose=precision_at_least(0.90))
+graphs.append(Graph([Api("referrals_N", decides=[refer_N]), Api("reviews_N", decides=[review_N])], name="group_N"))
+"""
+
+_DAG_FILE = '''\
+"""The DAGs of all groups."""
+
+from bench_groups import graphs
+from lockstep_airflow import release_dags
+
+for graph in graphs:
+    globals().update(release_dags(graph))
+'''
+
+_OPERATORS = '''\
+"""Operators as a team without Lockstep would write them: what they need to know, and which of it is a template."""
+
+from airflow.sdk import BaseOperator, BaseSensorOperator
+
+
+class Snapshot(BaseOperator):
+    template_fields = ("models",)
+    ui_color = "#e0f2fe"
+
+    def __init__(self, *, dataset, works_for, models, registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.dataset, self.works_for, self.models, self.registry = dataset, works_for, models, registry
+
+
+class Train(BaseOperator):
+    template_fields = ("models", "snapshot", "upstream", "parameters", "force")
+    ui_color = "#e0f2fe"
+
+    def __init__(self, *, model, models, snapshot, upstream, parameters, force, registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.model, self.models, self.snapshot, self.registry = model, models, snapshot, registry
+        self.upstream, self.parameters, self.force = upstream, parameters, force
+
+
+class Tune(BaseOperator):
+    template_fields = ("model_digest",)
+    ui_color = "#e0f2fe"
+
+    def __init__(self, *, threshold, model_digest, registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.threshold, self.model_digest, self.registry = threshold, model_digest, registry
+
+
+class Promote(BaseOperator):
+    template_fields = ("version", "wanted")
+    ui_color = "#e0f2fe"
+
+    def __init__(self, *, members, version, wanted="true", registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.members, self.version, self.wanted, self.registry = members, version, wanted, registry
+
+
+class Gate(BaseSensorOperator):
+    ui_color = "#fef9c3"
+
+    def __init__(self, *, members, registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.members, self.registry = members, registry
+
+
+class Release(BaseOperator):
+    ui_color = "#e0f2fe"
+
+    def __init__(self, *, members, registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.members, self.registry = members, registry
+
+
+class Rollback(BaseOperator):
+    template_fields = ("to",)
+    ui_color = "#e0f2fe"
+
+    def __init__(self, *, to, registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.to, self.registry = to, registry
+'''
+
+_PLAIN_HEAD = '''\
+"""The DAGs of all groups, written out."""
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG, Asset, Param, TaskGroup
+from bench_operators import Gate, Promote, Release, Rollback, Snapshot, Train, Tune
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+DEFAULTS = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
+'''
+
+_PLAIN_GROUP = '''
+rows_N = Asset(name="rows_N", uri="x-lockstep://dataset/rows_N", group="lockstep")
+first_N = Asset(name="first_N", uri="x-lockstep://model/first_N", group="lockstep")
+second_N = Asset(name="second_N", uri="x-lockstep://model/second_N", group="lockstep")
+refer_N = Asset(name="refer_N", uri="x-lockstep://threshold/refer_N", group="lockstep")
+review_N = Asset(name="review_N", uri="x-lockstep://threshold/review_N", group="lockstep")
+referrals_N = Asset(name="referrals_N_api", uri="x-lockstep://api/referrals_N", group="lockstep")
+reviews_N = Asset(name="reviews_N_api", uri="x-lockstep://api/reviews_N", group="lockstep")
+staging_N = Asset(name="group_N_staging", uri="x-lockstep://staging/group_N", group="lockstep")
+
+with DAG(
+    dag_id="group_N_retrain",
+    description="Retrain the models of group_N",
+    doc_md="""Retrain the models of group_N
+
+Adds candidates; nothing downstream moves unless *promote* is on.
+""",
+    tags=["lockstep", "group_N"],
+    default_args=DEFAULTS,
+    start_date=START,
+    catchup=False,
+    schedule=None,
+    is_paused_upon_creation=False,
+    params={
+        "models": Param(
+            ["first_N", "second_N"],
+            type="array",
+            items={"type": "string", "enum": ["first_N", "second_N"]},
+            examples=["first_N", "second_N"],
+            title="Models",
+            description="Which models to train, each with its thresholds.",
+        ),
+        "parameters": Param(
+            {},
+            type="object",
+            title="Parameters",
+            description='For the estimators, by model: {"first_N": {"name": value}}.',
+            additionalProperties=False,
+            properties={"first_N": {"type": "object"}, "second_N": {"type": "object"}},
+        ),
+        "force": Param(False, type="boolean", title="Force", description="Train even if this recipe has been trained."),
+        "promote": Param(False, type="boolean", title="Promote", description="Move what was trained to staging."),
+    },
+):
+    snapshot = Snapshot(
+        task_id="snapshot_rows_N",
+        dataset="rows_N",
+        works_for=["first_N", "second_N"],
+        models="{{ params.models | tojson }}",
+        outlets=[rows_N],
+    )
+'''
+
+_PLAIN_MODEL = """\
+with TaskGroup("MODEL"):
+    train = Train(
+        task_id="train",
+        model="MODEL",
+        models="{{ params.models | tojson }}",
+        snapshot="{{ (ti.xcom_pull(task_ids='snapshot_rows_N') or {}).get('version', '') }}",
+        upstream="{}",
+        parameters="{{ params.parameters | tojson }}",
+        force="{{ params.force }}",
+        trigger_rule="none_failed",
+        inlets=[rows_N],
+        outlets=[MODEL],
+    )
+    promote = Promote(
+        task_id="promote",
+        members=["first_N", "second_N", "refer_N", "review_N"],
+        version="{{ (ti.xcom_pull(task_ids='MODEL.train') or {}).get('version', '') }}",
+        wanted="{{ params.promote }}",
+        outlets=[staging_N],
+    )
+    tune = Tune(
+        task_id="tune_THRESHOLD",
+        threshold="THRESHOLD",
+        model_digest="{{ (ti.xcom_pull(task_ids='MODEL.train') or {}).get('digest', '') }}",
+        inlets=[MODEL],
+        outlets=[THRESHOLD],
+    )
+    snapshot >> train >> promote
+    train >> tune >> promote
+"""
+
+_PLAIN_REST = '''
+with DAG(
+    dag_id="group_N_promote",
+    description="Promote a version of group_N to staging",
+    doc_md="""Promote a version of group_N to staging
+
+A model version moves together with the thresholds that were tuned for it.""",
+    tags=["lockstep", "group_N"],
+    default_args=DEFAULTS,
+    start_date=START,
+    catchup=False,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={
+        "version": Param(
+            type="string",
+            pattern=r"^\\s*(first_N|second_N|refer_N|review_N)(@[1-9][0-9]*)?\\s*$",
+            title="Version",
+            description="As first_N@3; without a number, the newest. Members: first_N, second_N, refer_N, review_N.",
+            examples=["first_N", "second_N", "refer_N", "review_N"],
+        )
+    },
+):
+    Promote(
+        task_id="promote",
+        members=["first_N", "second_N", "refer_N", "review_N"],
+        version="{{ params.version }}",
+        outlets=[staging_N],
+    )
+
+with DAG(
+    dag_id="group_N_release",
+    description="Release group_N when its gate opens",
+    doc_md="""Release group_N when its gate opens
+
+A promotion wakes it up. The gate waits until all members stand in staging and fit together; then
+all are released at once.""",
+    tags=["lockstep", "group_N"],
+    default_args=DEFAULTS,
+    start_date=START,
+    catchup=False,
+    schedule=[staging_N],
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+):
+    Gate(task_id="gate", members=["first_N", "second_N", "refer_N", "review_N"]) >> Release(
+        task_id="release",
+        members=["first_N", "second_N", "refer_N", "review_N"],
+        inlets=[refer_N, review_N],
+        outlets=[referrals_N, reviews_N],
+    )
+
+with DAG(
+    dag_id="group_N_rollback",
+    description="Roll group_N back to an earlier release",
+    doc_md="""Roll group_N back to an earlier release
+
+All members of the group go back at once.""",
+    tags=["lockstep", "group_N"],
+    default_args=DEFAULTS,
+    start_date=START,
+    catchup=False,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={
+        "to": Param(
+            "",
+            type="string",
+            pattern="^[0-9a-f ]*$",
+            title="Release",
+            description="The first characters of the release to go back to; blank: the one before.",
+        )
+    },
+):
+    Rollback(task_id="rollback", to="{{ params.to }}")
+'''
+
+
+def number_of(place: int) -> str:
+    """How group `place` is called within names."""
+    return f"{place:04d}"
+
+
+def write_ours(folder: Path, groups: int) -> Path:
+    """Declarations of that many groups and the DAG file on them; returns the DAG file."""
+    folder.mkdir(parents=True)
+    text = _HEAD + "".join(_GROUP.replace("_N", f"_{number_of(place)}") for place in range(groups))
+    (folder / "bench_groups.py").write_text(text)
+    return _written(folder / "bench_dags.py", _DAG_FILE)
+
+
+def write_plain(folder: Path, groups: int) -> Path:
+    """The same DAGs without Lockstep; returns the DAG file."""
+    folder.mkdir(parents=True)
+    (folder / "bench_operators.py").write_text(_OPERATORS)
+    text = _PLAIN_HEAD + "".join(_plain_group(number_of(place)) for place in range(groups))
+    return _written(folder / "bench_dags.py", text)
+
+
+def _plain_group(number: str) -> str:
+    models = "".join(
+        indent(_PLAIN_MODEL.replace("MODEL", model).replace("THRESHOLD", threshold), "    ")
+        for model, threshold in (("first_N", "refer_N"), ("second_N", "review_N"))
+    )
+    return dedent(_PLAIN_GROUP + models + _PLAIN_REST).replace("_N", f"_{number}")
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path

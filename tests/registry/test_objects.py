@@ -38,8 +38,7 @@ def test_put_of_other_bytes_is_refused(objects: Objects) -> None:
         objects.put(PATH, b"others")
     assert str(refused.value) == (
         f'Object "{PATH}": other bytes stand there (SHA-256 {sha256_of(b"bytes")[:12]}…, to write'
-        f" {sha256_of(b'others')[:12]}…); nothing is ever overwritten. Run `lockstep verify`, and move the foreign file"
-        " away."
+        f" {sha256_of(b'others')[:12]}…); nothing is ever overwritten. Move the foreign file away."
     )
     assert objects.get(ref) == b"bytes"
 

@@ -4,7 +4,8 @@ Rules:
 - Entry n is written once, by whoever wins the name `log/<n, twenty digits>.json`; numbers have no gap.
 - What is proposed is proposed on the state just before its own entry: who is beaten to a number looks again.
 - A write whose answer was lost is recognised by its nonce, and counts once.
-- Reading costs one listing and one read for each entry that is new.
+- Who starts reads and checks the whole log. Who is up to date asks for the next number only: one request, however long
+  the log is.
 """
 
 import re
@@ -66,7 +67,8 @@ class Log:
             ProtocolTooNew: a newer Lockstep wrote to it.
         """
         with self._lock:
-            self._state = fold(self._state, self._entries_behind(self._state))
+            if self._state.head == 0 or self._objects.exists(path_of(self._state.head + 1)):
+                self._state = fold(self._state, self._entries_behind(self._state))
             return self._state
 
     def entries(self) -> Iterator[Entry]:
@@ -96,12 +98,20 @@ class Log:
                 origin=origin,
                 fact=fact,
             )
-            if self._won(entry):
+            data = encode(entry)
+            if self._won(path_of(entry.number), data):
+                self._remember(state, entry, data)
                 return entry
 
-    def _won(self, entry: Entry) -> bool:
-        """Write the entry; True if it stands, also when the store's own answer got lost on the way."""
-        path, data = path_of(entry.number), encode(entry)
+    def _remember(self, state: State, entry: Entry, data: bytes) -> None:
+        """Go on from the entry just written, as if it had been read, unless another thread has read on."""
+        with self._lock:
+            if self._state is state:
+                read = decode(data, number=entry.number, previous=entry.previous)
+                self._state = fold(state, [(read, sha256_of(data))])
+
+    def _won(self, path: str, data: bytes) -> bool:
+        """Write an entry; True if it stands, also when the store's own answer got lost on the way."""
         try:
             if self._objects.put_new(path, data):
                 return True

@@ -44,6 +44,7 @@ class Objects:
         self._store = store
         self._folder = folder
         self._probed = False
+        self._lasting: set[Path] = set()  # folders whose own names are on the disk
         self.uri = uri
 
     @classmethod
@@ -85,7 +86,7 @@ class Objects:
             if present != ref.sha256:
                 raise ObjectDamaged(
                     f'Object "{path}": other bytes stand there (SHA-256 {present[:12]}…, to write {ref.sha256[:12]}…);'
-                    " nothing is ever overwritten. Run `lockstep verify`, and move the foreign file away."
+                    " nothing is ever overwritten. Move the foreign file away."
                 )
         return ref
 
@@ -201,12 +202,12 @@ class Objects:
         if self._folder is None:
             return
         target = self._folder / path
-        for place in (target, *(parent for parent in target.parents if parent.is_relative_to(self._folder))):
-            handle = os.open(place, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        _fsync(target)
+        for folder in target.parents:
+            _fsync(folder)
+            if folder == self._folder or folder in self._lasting:
+                break
+            self._lasting.add(folder)
 
     @contextmanager
     def _reported(self, path: str) -> Iterator[None]:
@@ -216,6 +217,14 @@ class Objects:
             raise ObjectMissing(f'Object "{path}" is not in registry "{self.uri}". Restore it from a copy.') from None
         except (BaseError, OSError) as error:
             raise StoreUnusable(f'Registry "{self.uri}": "{path}" can\'t be read or written: {error}') from error
+
+
+def _fsync(place: Path) -> None:
+    handle = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _check_path(path: str) -> None:

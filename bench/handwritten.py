@@ -4,7 +4,8 @@ Rules:
 - Both give the same DAGs: ids, tags, schedules, params, tasks, template fields, dependencies, inlets and outlets. A
   run of the benchmark compares the serialized DAGs field by field, but for the drawing and words of the documentation
   and for the class a task is made of.
-- The plain file is text as a person writes it: names in place, no loop over groups, no Lockstep import.
+- Ours declares the groups in a loop, by one function. The plain file is text as a person writes it: names in place, no
+  Lockstep import.
 - Each group has two models on one dataset, with a threshold and an API each, as `include/groups/biopsy.py` has.
 """
 
@@ -26,28 +27,29 @@ def linear():
     return LogisticRegression()
 
 
-graphs = []
+def declare(number):
+    columns = {**dict.fromkeys(COLUMNS, float), "malignant": bool}
+    rows = Dataset(f"rows_{number}", source=csv(f"rows_{number}/*.csv"), key="sample", columns=columns)
+    expected = {"roc_auc": at_least(0.95)}
+    first = Model(f"first_{number}", data=rows, target="malignant", estimator=linear, expects=expected)
+    second = Model(f"second_{number}", data=rows, target="malignant", estimator=linear)
+    refer = Threshold(f"refer_{number}", model=first, choose=recall_at_least(0.95))
+    review = Threshold(f"review_{number}", model=second, choose=precision_at_least(0.90))
+    apis = [Api(f"referrals_{number}", decides=[refer]), Api(f"reviews_{number}", decides=[review])]
+    return Graph(apis, name=f"group_{number}")
 '''
-
-_GROUP = """
-rows_N = Dataset(
-    "rows_N", source=csv("rows_N/*.csv"), key="sample", columns={**dict.fromkeys(COLUMNS, float), "malignant": bool}
-)
-first_N = Model("first_N", data=rows_N, target="malignant", estimator=linear, expects={"roc_auc": at_least(0.95)})
-second_N = Model("second_N", data=rows_N, target="malignant", estimator=linear)
-refer_N = Threshold("refer_N", model=first_N, choose=recall_at_least(0.95))
-review_N = Threshold("review_N", model=second_N, choose=precision_at_least(0.90))
-graphs.append(Graph([Api("referrals_N", decides=[refer_N]), Api("reviews_N", decides=[review_N])], name="group_N"))
-"""
 
 _DAG_FILE = '''\
 """The DAGs of all groups."""
 
-from bench_groups import graphs
+from functools import partial
+
+from bench_groups import declare
 from lockstep_airflow import release_dags
 
-for graph in graphs:
-    globals().update(release_dags(graph))
+for place in range(GROUPS):
+    number = f"{place:04d}"
+    globals().update(release_dags(partial(declare, number), group=f"group_{number}"))
 '''
 
 _OPERATORS = '''\
@@ -303,9 +305,8 @@ def number_of(place: int) -> str:
 def write_ours(folder: Path, groups: int) -> Path:
     """Declarations of that many groups and the DAG file on them; returns the DAG file."""
     folder.mkdir(parents=True)
-    text = _HEAD + "".join(_GROUP.replace("_N", f"_{number_of(place)}") for place in range(groups))
-    (folder / "bench_groups.py").write_text(text)
-    return _written(folder / "bench_dags.py", _DAG_FILE)
+    (folder / "bench_groups.py").write_text(_HEAD)
+    return _written(folder / "bench_dags.py", _DAG_FILE.replace("GROUPS", str(groups)))
 
 
 def write_plain(folder: Path, groups: int) -> Path:

@@ -116,6 +116,7 @@ class Dataset:
         shared: False for a general corpus that hardly changes: it does not tie its users into one release group.
         deprecated: what to use instead; whoever uses the dataset is warned.
         deprecated_after: from the day after this one, models trained on the dataset can't be promoted.
+        schema: column name → type, the key first (text, unless it is declared otherwise); made from `columns`.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Dataset:
     shared: bool = True
     deprecated: str | None = None
     deprecated_after: date | None = None
+    schema: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name(Kind.DATASET, self.name)
@@ -141,6 +143,7 @@ class Dataset:
                     f'Dataset "{self.name}": column {column!r} starts with an underscore, which Lockstep keeps for its'
                     " own columns. Rename it in the source."
                 )
+        object.__setattr__(self, "schema", self._typed())  # once: a parse of a thousand groups asks for it often
         if self.schema[self.key].nullable:
             raise DeclarationError(
                 f'Dataset "{self.name}": key "{self.key}" may be blank by its type, but a row without a key has no'
@@ -154,13 +157,7 @@ class Dataset:
                 ' instead; add deprecated="use …".'
             )
 
-    @property
-    def schema(self) -> dict[str, Column]:
-        """Column name → type, the key first (text, unless it is declared otherwise).
-
-        Raises:
-            DeclarationError: a type that is not one of the five.
-        """
+    def _typed(self) -> dict[str, Column]:
         declared = {name: self._column(name, annotation) for name, annotation in self.columns.items()}
         key = declared.pop(self.key, Column("str", nullable=False))
         return {self.key: key, **declared}

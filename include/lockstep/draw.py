@@ -5,6 +5,7 @@ Rules:
 - With a node chosen, only that node, and what hangs on it, is drawn.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lockstep.declare import Api, Dataset, Kind, Model, Node, Threshold, kind_of
@@ -34,9 +35,17 @@ def as_json(graph: Graph, on: str | None = None) -> dict[str, Any]:
     }
 
 
-def as_mermaid(graph: Graph, on: str | None = None) -> str:
-    """A Mermaid flowchart, left to right (`UsageError` if `on` is no node of the graph)."""
-    drawn = as_json(graph, on)
+def together(drawn: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several graphs that `as_json` drew as one; what two of them hold, such as a dataset, is in it once."""
+    parts = list(drawn)
+    nodes = {node["name"]: node for part in parts for node in part["nodes"]}
+    edges = {(edge["from"], edge["to"]): edge for part in parts for edge in part["edges"]}
+    groups = {name: members for part in parts for name, members in part["groups"].items()}
+    return {"nodes": list(nodes.values()), "edges": list(edges.values()), "groups": groups}
+
+
+def as_mermaid(drawn: Mapping[str, Any]) -> str:
+    """What `as_json` or `together` drew, as one Mermaid flowchart, left to right."""
     lines = ["flowchart LR"]
     for node in drawn["nodes"]:
         opening, closing = _SHAPES[Kind(node["kind"])]

@@ -16,6 +16,7 @@ from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, get_parsing_context
 
 from lockstep import draw
 from lockstep.declare import Model
+from lockstep.errors import DeclarationError
 from lockstep.graph import Graph
 from lockstep.group import Group
 from lockstep_airflow.assets import asset_of, parents_of, staging_of
@@ -38,8 +39,9 @@ _PULL: Final = "{{{{ (ti.xcom_pull(task_ids='{task}') or {{}}).get('{key}', '') 
 
 
 def release_dags(
-    graph: Graph,
+    graph: Graph | Callable[[], Graph],
     *,
+    group: str | None = None,
     registry: str | None = None,
     schedule: Any = None,  # noqa: ANN401  whatever Airflow takes as a schedule
     runner: "Runner | None" = None,
@@ -47,16 +49,25 @@ def release_dags(
     """Four DAGs for each release group: `<group>_retrain`, `_promote`, `_release` and `_rollback`.
 
     Args:
-        graph: the declarations.
+        graph: the declarations; or a function that returns them, together with `group`.
+        group: the name of the only group of the graph. In a file that makes a thousand groups in a loop, a task then
+            declares none but its own.
         registry: address of the registry; by default each task reads LOCKSTEP_REGISTRY when it runs.
         schedule: when the group is retrained; by default only by hand.
         runner: the Beam runner that snapshots are taken on; by default `lockstep.data.DIRECT`.
 
     Returns:
         DAG id → DAG, for `globals().update(…)` of a DAG file.
+
+    Raises:
+        DeclarationError: a function without `group`, or a graph of another or more than one group.
     """
     only = get_parsing_context().dag_id
-    if only is not None and only.rpartition("_")[0] not in graph.groups:
+    task_of = None if only is None else only.rpartition("_")[0]
+    if group is not None and task_of not in (None, group):
+        return {}
+    graph = _declared(graph, group)
+    if task_of is not None and task_of not in graph.groups:
         return {}
     builders: dict[str, Callable[[Group, str], DAG]] = {
         "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, registry, schedule, runner),
@@ -70,6 +81,22 @@ def release_dags(
         for dag_id, (group, what) in wanted.items()
         if only is None or only == dag_id
     }
+
+
+def _declared(graph: Graph | Callable[[], Graph], group: str | None) -> Graph:
+    if group is None:
+        if isinstance(graph, Graph):
+            return graph
+        raise DeclarationError(
+            "release_dags: a function that declares needs group=, the name of the group it declares."
+        )
+    found = graph if isinstance(graph, Graph) else graph()
+    if set(found.groups) != {group}:
+        raise DeclarationError(
+            f'release_dags(group="{group}"): the graph has the groups {", ".join(found.groups)}. Give it that name'
+            f' (Graph(…, name="{group}")), or leave group= away.'
+        )
+    return found
 
 
 def _dag(group: Group, dag_id: str, what: str, doc: str, **kwargs: Any) -> DAG:
@@ -118,7 +145,8 @@ def _retrain(
             default=False, type="boolean", title="Promote", description="Move what was trained to staging."
         ),
     }
-    doc = f"Adds candidates; nothing downstream moves unless *promote* is on.\n\n```\n{draw.as_text(graph)}\n```"
+    drawn = draw.as_text(graph) if len(graph.groups) == 1 else "\n".join(names)
+    doc = f"Adds candidates; nothing downstream moves unless *promote* is on.\n\n```\n{drawn}\n```"
     what = f"Retrain the models of {group.name}"
     paused = (
         None if schedule is not None else False

@@ -73,7 +73,9 @@ def _options(
         bool, typer.Option("--version", callback=lambda value: _version(wanted=value), is_eager=True)
     ] = False,
 ) -> None:
-    ctx.obj = Context(registry_uri=registry, graph_spec=tuple(graph or ()), why=why)
+    ctx.obj = Context(
+        registry_uri=registry, graph_spec=tuple(graph or ()), why=why, command=ctx.invoked_subcommand or ""
+    )
 
 
 @app.command(name="graph")
@@ -85,18 +87,13 @@ def graph_command(
     as_json: Json = False,
 ) -> None:
     """Show what depends on what."""
-    graphs = ctx.obj.graphs()
-    chosen = [graphs.of(on)] if on else list(graphs.all)
     if mermaid and as_json:
         raise UsageError("Both --mermaid and --json are given; choose one.")
-    drawn = [draw.as_json(graph, on) for graph in chosen]
-    document = {
-        "nodes": [node for part in drawn for node in part["nodes"]],
-        "edges": [edge for part in drawn for edge in part["edges"]],
-        "groups": {name: members for part in drawn for name, members in part["groups"].items()},
-    }
-    text = "\n".join((draw.as_mermaid if mermaid else draw.as_text)(graph, on) for graph in chosen)
-    say.result(document, text, as_json=as_json)
+    graphs = ctx.obj.graphs()
+    chosen = graphs.having(on) if on is not None else graphs.all
+    drawn = draw.together(draw.as_json(graph, on) for graph in chosen)
+    text = draw.as_mermaid(drawn) if mermaid else "\n".join(draw.as_text(graph, on) for graph in chosen)
+    say.result(drawn, text, as_json=as_json)
 
 
 @app.command()

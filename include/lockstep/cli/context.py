@@ -36,6 +36,7 @@ class Context:
     registry_uri: str | None
     graph_spec: tuple[str, ...]
     why: str = ""
+    command: str = ""
 
     def registry(self) -> Registry:
         """Open the registry (`UsageError` if none is named)."""
@@ -59,7 +60,9 @@ class Context:
         started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         run = f"{user}@{socket.gethostname()}/{started}/{os.getpid()}"
         return Origin(
-            by=user, why=self.why, job=Job(system="cli", run=run, task=_command(), commit=commit_of(Path.cwd()))
+            by=user,
+            why=self.why,
+            job=Job(system="cli", run=run, task=f"lockstep {self.command}", commit=commit_of(Path.cwd())),
         )
 
 
@@ -80,11 +83,15 @@ class Graphs:
 
     def of(self, name: str) -> Graph:
         """The graph that declares a node (`UsageError` if none does)."""
-        for graph in self.all:
-            if _node(graph, name) is not None:
-                return graph
-        names = [node.name for graph in self.all for node in graph.nodes]
-        raise UsageError(f'"{name}" is not declared; declared are {", ".join(names)}.')
+        return self.having(name)[0]
+
+    def having(self, name: str) -> tuple[Graph, ...]:
+        """The graphs that declare a node, one or more (`UsageError` if none does)."""
+        found = tuple(graph for graph in self.all if _node(graph, name) is not None)
+        if not found:
+            names = dict.fromkeys(node.name for graph in self.all for node in graph.nodes)
+            raise UsageError(f'"{name}" is not declared; declared are {", ".join(names)}.')
+        return found
 
     def group(self, name: str) -> tuple[Graph, Group]:
         """The release group of that name, and its graph (`UsageError` if there is none)."""
@@ -113,14 +120,16 @@ def _add_include() -> None:
 
 
 def _load(spec: str) -> Graph:
-    module_name, colon, name = spec.partition(":")
+    module_name, _, name = spec.partition(":")
+    name = name or "graph"
+    if not all(word.isidentifier() for word in module_name.split(".")):
+        raise UsageError(f"--graph {spec}: the form is module:name; for example groups.churn:graph.")
     module = _import(module_name, spec)
-    found = getattr(module, name or "graph", None)
+    found = getattr(module, name, None)
     if not isinstance(found, Graph):
         names = [key for key, value in vars(module).items() if isinstance(value, Graph)]
         raise UsageError(
-            f'--graph {spec}: module "{module_name}" has no Graph "{name if colon else "graph"}"; it has'
-            f" {', '.join(names) or 'none'}."
+            f'--graph {spec}: module "{module_name}" has no Graph "{name}"; it has {", ".join(names) or "none"}.'
         )
     return found
 
@@ -146,12 +155,3 @@ def _import(name: str, spec: str) -> ModuleType:
             f'{where}: there is no module "{name}". Start the command in the folder that holds include/{_PACKAGE}, or'
             " name the graph: --graph module:name."
         ) from None
-
-
-def _command() -> str:
-    return "lockstep " + next((word for word in sys.argv[1:] if word in COMMANDS), "")
-
-
-COMMANDS: Final = frozenset(
-    {"graph", "status", "train", "promote", "gate", "release", "rollback", "decide", "serve", "log", "lineage"}
-)

@@ -65,8 +65,8 @@ def _top_fraction(policy: TopFraction, curve: Curve) -> Choice:
     if not allowed.any():
         raise PolicyUnmet(
             f"{policy} can't be met: {curve.yes[0]} of {curve.rows} rows share the highest score, so the smallest share"
-            f" that can be had is {curve.share[0]:.4f}. Ask for at least that, or train a model that tells these rows"
-            " apart."
+            f" that can be had is {_ceil(curve.share[0])}. Ask for at least that, or train a model that tells these"
+            " rows apart."
         )
     return _best(curve, allowed, curve.share)
 
@@ -103,3 +103,7 @@ def _best(curve: Curve, allowed: NDArray[np.bool_], wanted: NDArray[np.float64])
 
 def _floor(value: float) -> str:
     return f"{np.floor(value * 1e4) / 1e4:.4f}"
+
+
+def _ceil(value: float) -> str:
+    return f"{np.ceil(value * 1e4) / 1e4:.4f}"

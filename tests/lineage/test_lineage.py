@@ -1,0 +1,131 @@
+"""From a version to all that made it, and from there back to versions."""
+
+from dataclasses import asdict
+
+import pytest
+
+from lockstep.errors import UsageError
+from lockstep.registry import State
+from lockstep.registry.lineage import describe, find, key_of, lineage, made_by, versions
+from lockstep.release import rollback
+from tests.training import shop
+from tests.training.conftest import ADA, Shop, job
+
+
+def refs(found: list[dict[str, str]]) -> list[str]:
+    """List the versions that stand in a lineage."""
+    return [item["version"] for item in found]
+
+
+def test_every_version_is_found_by_its_name_and_number(released: Shop) -> None:
+    """What `versions` lists, `find` finds; a name alone is the newest."""
+    state = released.registry.state()
+    every = list(versions(state))
+    assert {version.ref for version in every} == {
+        "shoppers@1",
+        *(f"{name}@1" for name in ("leaving", "planning", "filling", "buying", "advising")),
+        *(f"{name}@1" for name in ("offer", "call", "cheap", "gold", "large", "huge")),
+    }
+    assert [find(state, version.ref) for version in every] == every
+    assert find(state, "offer") is every[[version.ref for version in every].index("offer@1")]
+
+
+@pytest.mark.parametrize(
+    ("ref", "message"),
+    [
+        ("nobody", 'There is no version of "nobody" in the registry; it has advising, buying, call, '),
+        ("leaving@2", 'There is no model version "leaving@2"; "leaving" has versions leaving@1 to leaving@1.'),
+        ("offer@0", 'There is no threshold version "offer@0"'),
+        ("shoppers@x", 'There is no snapshot "shoppers@x"'),
+    ],
+)
+def test_what_is_not_there_is_an_error_that_says_what_is(released: Shop, ref: str, message: str) -> None:
+    """An unknown name and an unknown number are told apart."""
+    with pytest.raises(UsageError) as caught:
+        find(released.registry.state(), ref)
+    assert str(caught.value).startswith(message)
+
+
+def test_an_empty_registry_has_nothing_to_find() -> None:
+    """The error says that there is none."""
+    with pytest.raises(UsageError, match=r'There is no version of "churn" in the registry; it has none\.'):
+        find(State(), "churn")
+    with pytest.raises(UsageError, match=r'No version was made by a job "x"; some that made one: none\.'):
+        made_by(State(), "x")
+
+
+def test_a_model_leads_to_its_data_upstream_job_source_and_parameters(released: Shop) -> None:
+    """Everything that made a version stands in one look-up."""
+    state = released.registry.state()
+    version = state.model("buying")
+    found = lineage(state, version)
+    assert sorted(refs(found["made_from"])) == ["filling@1", "leaving@1", "planning@1", "shoppers@1"]
+    assert found["job"] == asdict(job("first").job)  # type: ignore[call-overload]
+    assert (found["by"], found["stage"], found["kind"]) == ("ada", "production", "model")
+    assert (found["parameters"], found["source"]) == ({}, version.fact.source)
+    assert found["metrics"] == version.fact.metrics
+    assert found["manifest"] == version.fact.manifest.path
+    assert found["entry"] == version.recorded.number
+
+
+def test_data_and_models_lead_to_what_was_made_of_them(released: Shop) -> None:
+    """The other way round, a snapshot names its models, and a model its thresholds and the models built on it."""
+    state = released.registry.state()
+    snapshot = lineage(state, state.snapshot("shoppers"))
+    assert sorted(refs(snapshot["made_into"])) == ["advising@1", "buying@1", "filling@1", "leaving@1", "planning@1"]
+    assert (snapshot["made_from"], snapshot["stage"], snapshot["releases"]) == ([], None, [])
+    leaving = lineage(state, state.model("leaving"))
+    assert sorted(refs(leaving["made_into"])) == ["advising@1", "buying@1", "call@1", "cheap@1", "offer@1"]
+    offer = lineage(state, state.threshold("offer"))
+    assert refs(offer["made_from"]) == ["leaving@1"]
+    assert (offer["made_into"], offer["value"]) == ([], state.threshold("offer").fact.value)
+
+
+def test_a_version_names_every_release_that_it_was_in(released: Shop) -> None:
+    """A release that came back by rollback counts again; a snapshot is no member."""
+    registry = released.registry
+    first = registry.state().production("shop")
+    second = released.release("second")
+    rollback(registry, shop.graph.group("shop"), ADA)
+    state = registry.state()
+    assert first is not None
+    old = lineage(state, state.model("leaving@1"))
+    assert [item["release"] for item in old["releases"]] == [first.digest, first.digest]
+    assert old["stage"] == "production"
+    new = lineage(state, state.threshold("offer@2"))
+    assert new["releases"] == [{"group": "shop", "release": second.digest, "entry": second.recorded.number}]
+    assert key_of(state.snapshot("shoppers")) is None
+
+
+def test_a_job_leads_to_the_versions_it_made(released: Shop) -> None:
+    """A run, or the end of it, gives its versions; an unknown run those that there are."""
+    released.train("leaving", job("churn_retrain/manual__1"))
+    released.train("leaving", job("churn_retrain/manual__2"), force=True)
+    state = released.registry.state()
+    assert [version.ref for version in made_by(state, "manual__2")] == ["leaving@2"]
+    assert sorted(version.ref for version in made_by(state, "first")) == [
+        "advising@1",
+        "buying@1",
+        "filling@1",
+        "leaving@1",
+        "planning@1",
+    ]
+    with pytest.raises(UsageError) as caught:
+        made_by(state, "manual__3")
+    assert str(caught.value) == (
+        'No version was made by a job "manual__3"; some that made one: churn_retrain/manual__2, first.'
+    )
+    with pytest.raises(UsageError, match='No version was made by a job ""'):
+        made_by(state, "")
+
+
+def test_a_description_says_what_is_known_of_each_kind(released: Shop) -> None:
+    """Snapshots have rows, models metrics, thresholds a value; nothing is read from files."""
+    state = released.registry.state()
+    snapshot, model, threshold = (find(state, name) for name in ("shoppers", "filling", "huge"))
+    shared = {"version", "kind", "digest", "stage", "entry", "at", "by", "why", "job", "manifest"}
+    assert set(describe(state, snapshot)) - shared == {"rows", "quarantined"}
+    assert set(describe(state, model)) - shared == {"parameters", "source", "metrics", "missed"}
+    assert set(describe(state, threshold)) - shared == {"value"}
+    assert describe(state, threshold)["why"] == "a test"
+    assert describe(state, threshold)["job"] is None

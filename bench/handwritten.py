@@ -159,6 +159,7 @@ Adds candidates; nothing downstream moves unless *promote* is on.
         "models": Param(
             ["first_N", "second_N"],
             type="array",
+            minItems=1,
             items={"type": "string", "enum": ["first_N", "second_N"]},
             examples=["first_N", "second_N"],
             title="Models",
@@ -234,9 +235,11 @@ A model version moves together with the thresholds that were tuned for it.""",
     params={
         "version": Param(
             type="string",
-            pattern=r"^\\s*(first_N|second_N|refer_N|review_N)(@[1-9][0-9]*)?\\s*$",
+            pattern=r"^\\s*(first_N|second_N|refer_N|review_N)(@[1-9][0-9]*)?"
+            r"([\\s,]+(first_N|second_N|refer_N|review_N)(@[1-9][0-9]*)?)*\\s*$",
             title="Version",
-            description="As first_N@3; without a number, the newest. Members: first_N, second_N, refer_N, review_N.",
+            description="As first_N@3; without a number, the newest. Several, with blanks between, move together."
+            " Members: first_N, second_N, refer_N, review_N.",
             examples=["first_N", "second_N", "refer_N", "review_N"],
         )
     },

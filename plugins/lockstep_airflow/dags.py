@@ -125,6 +125,7 @@ def _retrain(
         "models": Param(
             names,
             type="array",
+            minItems=1,
             items={"type": "string", "enum": names},
             examples=names,
             title="Models",
@@ -225,12 +226,16 @@ def _train(
 
 def _promote(group: Group, dag_id: str, registry: str | None) -> DAG:
     names = [*(model.name for model in group.models), *group.model_of_threshold]
+    member = rf"({'|'.join(names)})(@[1-9][0-9]*)?"
     params = {
         "version": Param(
             type="string",
-            pattern=rf"^\s*({'|'.join(names)})(@[1-9][0-9]*)?\s*$",
+            pattern=rf"^\s*{member}([\s,]+{member})*\s*$",
             title="Version",
-            description=f"As {names[0]}@3; without a number, the newest. Members: {', '.join(names)}.",
+            description=(
+                f"As {names[0]}@3; without a number, the newest. Several, with blanks between, move together."
+                f" Members: {', '.join(names)}."
+            ),
             examples=names,
         )
     }

@@ -164,7 +164,7 @@ class PromoteOperator(LockstepOperator):
     """Moves a version with its thresholds to staging, and tells so by the event of the group's staging asset.
 
     Args:
-        version: template; as `churn@3`.
+        version: template; as `churn@3`, or several with blanks between, which move together.
         wanted: template; "true", or the task is skipped.
     """
 
@@ -180,7 +180,7 @@ class PromoteOperator(LockstepOperator):
 
         if self.wanted.lower() != "true":
             raise AirflowSkipException("This run was not asked to promote; the versions stay candidates.")
-        done = promote(registry, self.group, self.version.strip(), origin)
+        done = promote(registry, self.group, self.version.replace(",", " ").split(), origin)
         refs = [version.ref for version in done.versions]
         self.made = refs[0]
         context["outlet_events"][self.staging].extra = {"group": self.group.name, "versions": [*refs]}

@@ -160,3 +160,42 @@ def test_graphs_drawn_together_hold_what_they_share_once(graph: Graph) -> None:
     assert together([whole, whole]) == together([whole]) == whole
     assert together([as_json(graph, "tone"), whole])["groups"] == whole["groups"]
     assert together([]) == {"nodes": [], "edges": [], "groups": {}}
+
+
+def test_the_whole_text_of_a_small_graph() -> None:
+    """Text, flowchart and document of one small graph are exactly these."""
+    visits = Dataset("visits", source=parquet("visits/*"), key="id", columns={"back": bool})
+    comes = Model("comes", data=visits, target="back", estimator=object, only_for=["mail"])
+    mail = Api("mail", decides=[Threshold("write", model=comes, choose=fixed(0.5))])
+    graph = Graph([mail], name="post")
+    assert as_text(graph) == (
+        "dataset visits  (source parquet visits/*)\n"
+        "└─ model comes  (target back, only for mail)\n"
+        "   └─ threshold write  (policy fixed(0.5))\n"
+        "      └─ API mail"
+    )
+    drawn = as_json(graph)
+    assert drawn == {
+        "nodes": [
+            {"name": "visits", "kind": "dataset", "source": "parquet visits/*", "deprecated": None},
+            {"name": "comes", "kind": "model", "target": "back", "only_for": ["mail"]},
+            {"name": "write", "kind": "threshold", "policy": "fixed(0.5)"},
+            {"name": "mail", "kind": "api"},
+        ],
+        "edges": [
+            {"from": "visits", "to": "comes"},
+            {"from": "comes", "to": "write"},
+            {"from": "write", "to": "mail"},
+        ],
+        "groups": {"post": ["comes", "mail", "write"]},
+    }
+    assert as_mermaid(drawn).splitlines()[:8] == [
+        "flowchart LR",
+        '    visits[("visits")]:::dataset',
+        '    comes["comes"]:::model',
+        '    write{{"write"}}:::threshold',
+        '    mail(["mail"]):::api',
+        "    visits --> comes",
+        "    comes --> write",
+        "    write --> mail",
+    ]

@@ -1,13 +1,15 @@
 """From a version to all that made it, and from there back to versions."""
 
 from dataclasses import asdict
+from uuid import uuid4
 
 import pytest
 
 from lockstep.errors import UsageError
-from lockstep.registry import State
+from lockstep.registry import Fact, Job, Origin, Promoted, Registry, State
 from lockstep.registry.lineage import describe, find, key_of, lineage, made_by, versions
 from lockstep.release import rollback
+from tests.registry.conftest import Facts
 from tests.training import shop
 from tests.training.conftest import ADA, Shop, job
 
@@ -129,3 +131,91 @@ def test_a_description_says_what_is_known_of_each_kind(released: Shop) -> None:
     assert set(describe(state, threshold)) - shared == {"value"}
     assert describe(state, threshold)["why"] == "a test"
     assert describe(state, threshold)["job"] is None
+
+
+@pytest.fixture
+def two_months() -> State:
+    """Record by hand, in memory: in each of two months a snapshot, churn with a threshold, and reasons built on it."""
+    registry = Registry.open(f"memory://{uuid4().hex}")
+    facts = Facts(registry.objects)
+
+    def record(fact: Fact, run: str, task: str) -> None:
+        job = Job(system="airflow", run=run, task=task, attempt=2, log=f"logs/{run}/{task}.log", commit="c0ffee")
+        registry.record(lambda _: fact, Origin(by="ada", why=f"do {task}", job=job))
+
+    for month in ("january", "february"):
+        run = f"churn_retrain/manual__{month}"
+        snapshot = facts.snapshot("customers", month)
+        churn = facts.model("churn", snapshot, missed=("roc_auc is low",) if month == "february" else ())
+        reason = facts.model("churn_reason", snapshot, upstream={"churn": churn.digest})
+        offer = facts.threshold("offer", churn, value=0.25)
+        for fact, task in ((snapshot, "snapshot"), (churn, "train"), (offer, "tune"), (reason, "train_reason")):
+            record(fact, run, task)
+        record(Promoted(group="churn", members={"model:churn": churn.digest}), f"churn_promote/{month}", "promote")
+    return registry.state()
+
+
+def test_each_version_keeps_to_its_own_month(two_months: State) -> None:
+    """What was made of a version is told apart from what was made of another version of the same name."""
+    for number in (1, 2):
+        at = f"@{number}"
+        snapshot = lineage(two_months, find(two_months, f"customers{at}"))
+        assert sorted(refs(snapshot["made_into"])) == [f"churn{at}", f"churn_reason{at}"]
+        churn = lineage(two_months, find(two_months, f"churn{at}"))
+        assert refs(churn["made_from"]) == [f"customers{at}"]
+        assert sorted(refs(churn["made_into"])) == [f"churn_reason{at}", f"offer{at}"]
+        reason = lineage(two_months, find(two_months, f"churn_reason{at}"))
+        assert refs(reason["made_from"]) == [f"customers{at}", f"churn{at}"]
+    assert find(two_months, "churn").ref == "churn@2"
+
+
+def test_a_whole_description(two_months: State) -> None:
+    """A model version's own facts and its job, with the log to read, are all there."""
+    version = two_months.model("churn@2")
+    assert describe(two_months, version) == {
+        "version": "churn@2",
+        "kind": "model",
+        "digest": version.digest,
+        "stage": "staging",
+        "entry": 7,
+        "at": version.recorded.at.isoformat(timespec="seconds"),
+        "by": "ada",
+        "why": "do train",
+        "job": {
+            "system": "airflow",
+            "run": "churn_retrain/manual__february",
+            "task": "train",
+            "attempt": 2,
+            "log": "logs/churn_retrain/manual__february/train.log",
+            "commit": "c0ffee",
+        },
+        "manifest": f"models/churn/{version.digest}/manifest.json",
+        "parameters": {"depth": 3, "names": ["a", "b"]},
+        "source": "5" * 64,
+        "metrics": {"roc_auc": 0.84, "brier": None},
+        "missed": ["roc_auc is low"],
+    }
+    stages = {ref: describe(two_months, find(two_months, ref))["stage"] for ref in ("churn@1", "offer@2", "customers")}
+    assert stages == {"churn@1": "archived", "offer@2": "candidate", "customers": None}
+
+
+@pytest.mark.parametrize("run", ["churn_retrain/manual__january", "manual__january", "january"])
+def test_a_run_or_the_end_of_it(two_months: State, run: str) -> None:
+    """Every task of the run counts, and a promotion makes no version."""
+    assert [version.ref for version in made_by(two_months, run)] == [
+        "customers@1",
+        "churn@1",
+        "churn_reason@1",
+        "offer@1",
+    ]
+
+
+def test_the_message_for_an_unknown_job(two_months: State) -> None:
+    """A beginning of a run is no end of it, and jobs that only promoted are not offered."""
+    for run in ("churn_retrain", "churn_promote/january"):
+        with pytest.raises(UsageError) as caught:
+            made_by(two_months, run)
+        assert str(caught.value) == (
+            f'No version was made by a job "{run}"; some that made one: churn_retrain/manual__february,'
+            " churn_retrain/manual__january."
+        )

@@ -193,3 +193,55 @@ def test_two_promote_the_same_and_one_entry_stands(desk: Desk) -> None:
     registry = desk.meanwhile(lambda: desk.promote("churn@1"))
     assert promote(registry, desk.group, "churn@1", ADA).entry is None
     assert desk.kinds().count("promoted") == 1
+
+
+def test_several_move_together_by_one_entry(desk: Desk) -> None:
+    """Models that are named together move with all their thresholds by one entry, and the gate opens at that entry."""
+    snapshot = desk.snapshot()
+    churn = desk.tuned_churn(snapshot)
+    desk.reason(snapshot, churn)
+    done = promote(desk.registry, desk.group, ["churn_reason", "churn@1"], ADA)
+    assert {version.ref for version in done.versions} == {
+        "churn@1",
+        "churn_reason@1",
+        "retention_offer@1",
+        "priority_call@1",
+    }
+    assert desk.kinds().count("promoted") == 1
+    assert desk.gate().is_open
+
+
+def test_one_that_is_refused_keeps_all_where_they_are(desk: Desk) -> None:
+    """When one of several may not be promoted, none is."""
+    snapshot = desk.snapshot()
+    churn = desk.churn(snapshot, missed=("roc_auc is 0.5, expected is at least 0.8",))
+    desk.reason(snapshot, churn)
+    with pytest.raises(PromotionRefused, match="churn@1 missed what is expected"):
+        promote(desk.registry, desk.group, ["churn_reason", "churn"], ADA)
+    assert desk.registry.state().staging == {}
+
+
+def test_threshold_named_beside_its_model_takes_the_place_of_the_newest(desk: Desk) -> None:
+    """An older threshold version can be chosen by naming it; it has to fit the model version beside it."""
+    first = desk.tuned_churn(desk.snapshot())
+    desk.tune("priority_call", first, 0.3)
+    assert [
+        version.ref for version in promote(desk.registry, desk.group, ["churn", "priority_call@1"], ADA).versions
+    ] == [
+        "churn@1",
+        "retention_offer@1",
+        "priority_call@1",
+    ]
+    desk.tuned_churn(desk.snapshot(), "second")
+    with pytest.raises(
+        PromotionRefused, match=r"priority_call@1 was tuned for churn@1, but churn@2 is to be promoted with it"
+    ):
+        promote(desk.registry, desk.group, ["churn@2", "priority_call@1"], ADA)
+
+
+def test_member_named_twice_is_refused(desk: Desk) -> None:
+    """Two versions of one member can't both stand in staging."""
+    desk.tuned_churn(desk.snapshot())
+    with pytest.raises(UsageError) as refused:
+        promote(desk.registry, desk.group, ["churn@1", "churn"], ADA)
+    assert str(refused.value) == '"churn" is named 2 times to be promoted; name one version of it.'

@@ -126,16 +126,16 @@ def train(
 @app.command()
 def promote(
     ctx: typer.Context,
-    ref: Annotated[str, typer.Argument(help="A version, as churn@3; without a number, the newest.")],
+    versions: Annotated[list[str], typer.Argument(help="As churn@3; without a number, the newest.")],
     *,
     as_json: Json = False,
 ) -> None:
-    """Move a model version with its thresholds, or a threshold version, to staging."""
-    from lockstep.release import promote as promote_version
+    """Move model versions with their thresholds, or threshold versions, to staging: all that are named, or none."""
+    from lockstep.release import promote as promote_versions
 
-    name = ref.partition("@")[0]
-    group = ctx.obj.graphs().of(name).group_of(name)
-    done = promote_version(ctx.obj.registry(), group, ref, ctx.obj.origin())
+    graphs, name = ctx.obj.graphs(), versions[0].partition("@")[0]
+    group = graphs.of(name).group_of(name)
+    done = promote_versions(ctx.obj.registry(), group, versions, ctx.obj.origin())
     refs = [version.ref for version in done.versions]
     document = {"group": done.group, "staging": refs, "entry": done.entry.number if done.entry else None}
     already = "" if done.entry else " (as before)"

@@ -237,7 +237,7 @@ class _Folding:
             versions: Iterable[Version[ModelTrained] | Version[ThresholdTuned]] = (
                 self.models.get(name, ()) if kind == "model" else self.thresholds.get(name, ())
             )
-            if all(version.digest != digest for version in versions):
+            if all(version.fact.digest != digest for version in versions):
                 raise LogDamaged(
                     f'Log entry {number} names {kind} "{name}" with digest {digest[:12]}…, which no earlier entry made.'
                     " Nothing is written until the log is restored from a copy."
@@ -278,6 +278,6 @@ def _look_up(versions: Versions[F_co], ref: str, what: str) -> Version[F_co]:
 
 def _by_digest(versions: Versions[F_co], name: str, digest: str) -> Version[F_co]:
     for version in versions.get(name, ()):  # oldest first: a digest that is recorded again keeps its number
-        if version.digest == digest:
+        if version.fact.digest == digest:
             return version
     raise UsageError(f'There is no version of "{name}" with digest {digest[:12]}… in the registry.')

@@ -1,11 +1,12 @@
-"""Promotion: a candidate, and the thresholds that were tuned for it, move to staging in one entry.
+"""Promotion: candidates, and the thresholds that were tuned for them, move to staging in one entry.
 
 Rules:
 - A model version moves together with a version of each of its thresholds that belongs to exactly it, or not at all.
-- A threshold version moves alone only where its model version is the one in staging.
+- A threshold version moves only beside its model version, or where that is the one in staging.
 - A version that missed an expectation, or whose dataset is past its `deprecated_after`, stays where it is.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -34,22 +35,23 @@ class Promotion:
     entry: Entry | None
 
 
-def promote(registry: Registry, group: Group, ref: str, origin: Origin) -> Promotion:
+def promote(registry: Registry, group: Group, ref: str | Sequence[str], origin: Origin) -> Promotion:
     """Move a model version (`churn@3`, or `churn` for the newest) or a threshold version of the group to staging.
 
+    Several move together, by one entry, or not at all. A threshold version that is named beside its model takes the
+    place of the newest one that was tuned for it.
+
     Raises:
-        UsageError: the group has no such member, or the member no such version.
-        PromotionRefused: a rule keeps it out of staging; the message says which.
+        UsageError: the group has no such member, the member no such version, or a member is named twice.
+        PromotionRefused: a rule keeps one out of staging; the message says which.
     """
-    name = ref.partition("@")[0]
-    if name not in group.nodes or name in {api.name for api in group.apis}:
-        members = ", ".join((*(model.name for model in group.models), *group.model_of_threshold))
-        raise UsageError(f'Group "{group.name}" has no model or threshold "{name}" to promote; it has {members}.')
+    refs = (ref,) if isinstance(ref, str) else tuple(ref)
+    _check_names(group, refs)
     versions: tuple[Version[ModelTrained] | Version[ThresholdTuned], ...] = ()
 
     def propose(state: State) -> Promoted | None:
         nonlocal versions
-        members = _members(group, ref, state, registry.now().date())
+        members = _members(group, refs, state, registry.now().date())
         versions = tuple(members.values())
         moved = {key: version.digest for key, version in members.items()}
         if all(state.staging.get(key) == digest for key, digest in moved.items()):
@@ -60,24 +62,49 @@ def promote(registry: Registry, group: Group, ref: str, origin: Origin) -> Promo
     return Promotion(group=group.name, versions=versions, entry=entry)
 
 
+def _check_names(group: Group, refs: tuple[str, ...]) -> None:
+    members = (*(model.name for model in group.models), *group.model_of_threshold)
+    names = [ref.partition("@")[0] for ref in refs]
+    for name in names or [""]:
+        if name not in members:
+            raise UsageError(
+                f'Group "{group.name}" has no model or threshold "{name}" to promote; it has {", ".join(members)}.'
+            )
+        if names.count(name) > 1:
+            raise UsageError(f'"{name}" is named {names.count(name)} times to be promoted; name one version of it.')
+
+
 def _members(
-    group: Group, ref: str, state: State, today: date
+    group: Group, refs: tuple[str, ...], state: State, today: date
 ) -> dict[str, Version[ModelTrained] | Version[ThresholdTuned]]:
-    name = ref.partition("@")[0]
-    if name in group.model_of_threshold:
-        tuned = state.threshold(ref)
-        _check_model_is_staged(tuned, state)
-        return {threshold_key(name): tuned}
-    model = next(model for model in group.models if model.name == name)
+    tuned = {ref.partition("@")[0]: ref for ref in refs if ref.partition("@")[0] in group.model_of_threshold}
+    found: dict[str, Version[ModelTrained] | Version[ThresholdTuned]] = {}
+    for ref in refs:
+        if ref.partition("@")[0] not in tuned:
+            found |= _model_members(group, ref, tuned, state, today)
+    for name, ref in tuned.items():
+        version = state.threshold(ref)
+        _check_model_is_staged(version, found.get(model_key(version.fact.model)), state)
+        found[threshold_key(name)] = version
+    return found
+
+
+def _model_members(
+    group: Group, ref: str, tuned: Mapping[str, str], state: State, today: date
+) -> dict[str, Version[ModelTrained] | Version[ThresholdTuned]]:
+    """A model version and the newest versions of its thresholds, but those that are named themselves."""
+    model = next(model for model in group.models if model.name == ref.partition("@")[0])
     trained = state.model(ref)
     _check_is_fit(model, trained, today)
-    found: dict[str, Version[ModelTrained] | Version[ThresholdTuned]] = {model_key(name): trained}
+    found: dict[str, Version[ModelTrained] | Version[ThresholdTuned]] = {model_key(model.name): trained}
     for threshold in model.thresholds:
+        if threshold in tuned:
+            continue
         own = state.thresholds_for(threshold, trained.digest)
         if not own:
             raise PromotionRefused(
                 f'Model version {trained.ref}: threshold "{threshold}" has no version that was tuned for it, and one'
-                f" for another version would not fit. Tune it (`lockstep train {name}` does), then promote again."
+                f" for another version would not fit. Tune it (`lockstep train {model.name}` does), then promote again."
             )
         found[threshold_key(threshold)] = own[-1]
     return found
@@ -96,11 +123,14 @@ def _check_is_fit(model: GroupModel, version: Version[ModelTrained], today: date
         )
 
 
-def _check_model_is_staged(tuned: Version[ThresholdTuned], state: State) -> None:
+def _check_model_is_staged(
+    tuned: Version[ThresholdTuned], beside: Version[ModelTrained] | Version[ThresholdTuned] | None, state: State
+) -> None:
     wanted = state.model_by_digest(tuned.fact.model, tuned.fact.model_digest)
-    staged = state.staged_model(tuned.fact.model)
+    staged = beside or state.staged_model(tuned.fact.model)
     if staged is None or staged.digest != wanted.digest:
-        there = f"{staged.ref} is in staging" if staged else f"no version of {wanted.name} is in staging"
+        place = "is to be promoted with it" if beside else "is in staging"
+        there = f"{staged.ref} {place}" if staged else f"no version of {wanted.name} is in staging"
         raise PromotionRefused(
             f"Threshold version {tuned.ref} was tuned for {wanted.ref}, but {there}. Promote {wanted.ref}, which takes"
             " its thresholds along."

@@ -1,0 +1,185 @@
+"""`status`, `log` and `lineage` show what is in the registry, and change nothing."""
+
+import json
+
+import pytest
+
+from lockstep.registry import Registry
+from lockstep.registry.lineage import describe, find, lineage
+from lockstep.release import gate
+from tests.cli.conftest import GROUP, Command, Desk
+
+
+def test_status_of_an_empty_registry(run: Command) -> None:
+    """Where nothing was trained, each member is there without a version, and the gate says why it is closed."""
+    done = run("status", "--json")
+    (group,) = done.document["groups"]
+    assert (done.status, done.document["head"], group["production"], group["gate"]) == (0, 0, None, "closed")
+    assert [(member["kind"], member["name"]) for member in group["members"]] == [
+        ("model", "surgery"),
+        ("threshold", "refer"),
+        ("model", "second_look"),
+        ("threshold", "review"),
+    ]
+    assert {member["newest"] for member in group["members"]} == {None}
+    assert run("status").out.splitlines()[:2] == [
+        "biopsy: production nothing yet, gate closed",
+        "  surgery is not in staging",
+    ]
+
+
+def test_status(released: Desk, run: Command) -> None:
+    """The newest, the staged and the released version of each member stand beside each other."""
+    released.stage("second_look@2")
+    state = released.state
+    done = run("status", "--json")
+    production = state.production("biopsy")
+    assert done.document["head"] == state.head
+    (group,) = done.document["groups"]
+    assert {key: group[key] for key in ("group", "production", "released_at", "gate", "reasons")} == {
+        "group": "biopsy",
+        "production": production.digest,
+        "released_at": production.recorded.at.isoformat(timespec="seconds"),
+        "gate": gate(GROUP, state).status.value,
+        "reasons": [],
+    }
+    versions = {item["name"]: (item["newest"], item["staging"], item["production"]) for item in group["members"]}
+    assert versions == {
+        "surgery": ("surgery@1", "surgery@1", "surgery@1"),
+        "refer": ("refer@1", "refer@1", "refer@1"),
+        "second_look": ("second_look@2", "second_look@2", "second_look@1"),
+        "review": ("review@2", "review@2", "review@1"),
+    }
+    lines = run("status").out.splitlines()
+    assert lines[0] == f"biopsy: production {production.short}, gate open"
+    assert lines[4].split() == ["model", "second_look", "second_look@2", "second_look@2", "second_look@1"]
+
+
+def test_log(released: Desk, run: Command) -> None:
+    """Each entry is a line, oldest first, with numbers for people and its job."""
+    entries = list(released.registry.log.entries())
+    state = released.state
+    found = run("log", "--json").document
+    assert [line["entry"] for line in found] == list(range(1, len(entries) + 1))
+    assert [line["what"] for line in found] == [entry.fact.kind for entry in entries]
+    production = state.production("biopsy")
+    assert [line["says"] for line in found] == [
+        "biopsies@1: 569 rows, 0 quarantined",
+        "surgery@1 trained",
+        f"refer@1 tuned for surgery@1: {state.threshold('refer@1').fact.value:.4f}",
+        "second_look@1 trained",
+        f"review@1 tuned for second_look@1: {state.threshold('review@1').fact.value:.4f}",
+        "second_look@2 trained",
+        f"review@2 tuned for second_look@2: {state.threshold('review@2').fact.value:.4f}",
+        "surgery@1, refer@1 to staging",
+        "second_look@1, review@1 to staging",
+        f"biopsy {production.short}: second_look@1, surgery@1, refer@1, review@1",
+    ]
+    assert (found[1]["by"], found[1]["why"], found[1]["job"]) == ("ada", "the monthly run", "biopsy_retrain/january")
+    assert run("log").out.splitlines()[1].split(maxsplit=3)[2:] == [
+        "ada",
+        "model_trained    surgery@1 trained  (the monthly run)",
+    ]
+
+
+def test_a_rollback_in_the_log(released: Desk, run: Command) -> None:
+    """A rollback's line says where from and where to."""
+    first = released.state.production("biopsy")
+    released.stage("second_look@2")
+    second = released.release("biopsy_release/february")
+    run("rollback", "biopsy")
+    (line,) = run("log", "--last", "1", "--json").document
+    assert line["says"] == f"biopsy back to {first.short} from {second.short}"
+
+
+def test_the_end_of_the_log(desk: Desk, run: Command) -> None:
+    """`--last` shows the last entries under their own numbers and versions, or all where there are fewer."""
+    found = run("log", "--json").document
+    assert run("log", "--last", "2", "--json").document == found[-2:]
+    assert run("log", "--last", "999", "--json").document == found
+    assert found[-1]["entry"] == desk.state.head
+    none = run("log", "--last", "0")
+    assert (none.status, none.out) == (2, "")
+
+
+def test_an_empty_log(run: Command) -> None:
+    """A log without entries is an empty list."""
+    assert run("log", "--json").document == []
+    assert (run("log").status, run("log").out.strip()) == (0, "")
+
+
+@pytest.mark.parametrize("ref", ["second_look@1", "second_look", "review@2", "biopsies@1"])
+def test_from_a_version_to_its_job(released: Desk, run: Command, ref: str) -> None:
+    """`lineage VERSION` is the core's look-up: the job, its log and commit, what it read, and what was made of it."""
+    state = released.state
+    done = run("lineage", ref, "--json")
+    assert (done.status, done.err) == (0, "")
+    assert done.document == json.loads(json.dumps(lineage(state, find(state, ref))))
+
+
+def test_the_text_of_a_lineage(released: Desk, run: Command) -> None:
+    """For people, each fact is a line."""
+    production, model = released.state.production("biopsy"), released.state.model("second_look@1")
+    lines = run("lineage", "second_look@1").out.splitlines()
+    assert lines[0] == "second_look@1 (model, production)"
+    assert lines[1] == f"  made {model.recorded.at.isoformat(timespec='seconds')} by ada: the monthly run"
+    assert lines[2:5] == [
+        "  job airflow biopsy_retrain/january train",
+        "  log logs/biopsy_retrain/january.log",
+        "  commit c0ffee",
+    ]
+    assert lines[5:8] == [
+        f"  manifest {model.fact.manifest.path}",
+        f"  source {model.fact.source}",
+        "  parameters {}",
+    ]
+    assert lines[-3:] == [
+        "  made from biopsies@1",
+        "  made into review@1 (production)",
+        f"  in release {production.short} of biopsy (entry {production.recorded.number})",
+    ]
+
+
+def test_from_a_job_to_its_versions(desk: Desk, run: Command) -> None:
+    """`lineage --job` gives the versions that a run made, by its whole name or by the end of it."""
+    state = desk.state
+    whole = run("lineage", "--job", "biopsy_retrain/february", "--json").document
+    made = [find(state, "second_look@2"), find(state, "review@2")]
+    assert whole == json.loads(json.dumps([describe(state, version) for version in made]))
+    assert run("lineage", "--job", "february").out == (
+        "second_look@2 (candidate, entry 6)\nreview@2 (candidate, entry 7)\n"
+    )
+    january = run("lineage", "--job", "january").out.splitlines()
+    assert january[0] == "biopsies@1 (snapshot, entry 1)"
+    assert len(january) == 5
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "lineage: give a version (churn@3) or --job RUN, one of the two."),
+        (["surgery", "--job", "january"], "lineage: give a version (churn@3) or --job RUN, one of the two."),
+        (
+            ["surgeon@1"],
+            'There is no version of "surgeon" in the registry; it has biopsies, refer, review,',
+        ),
+        (["surgery@2"], 'There is no model version "surgery@2"; "surgery" has versions surgery@1 to surgery@1.'),
+        ([""], 'There is no version of "" in the registry; it has biopsies,'),
+        (["--job", "march"], 'No version was made by a job "march"; some that made one: biopsy_retrain/february, '),
+        (["--job", ""], 'No version was made by a job ""; some that made one: biopsy_retrain/february, '),
+    ],
+)
+def test_lineage_of_what_is_not_there(desk: Desk, run: Command, words: list[str], message: str) -> None:
+    """An unknown version or job is wrong use, and the message says what there is."""
+    assert desk.state.head
+    done = run("lineage", *words, "--json")
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith(f"lockstep: {message}")
+
+
+def test_looking_changes_nothing(released: Desk, run: Command) -> None:
+    """None of the commands that show something writes an entry."""
+    before = Registry.open(released.registry.uri).state().head
+    for words in (["graph"], ["status"], ["log"], ["lineage", "surgery"], ["gate", "biopsy"]):
+        assert run(*words, "--json").document
+    assert released.state.head == before

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import secrets
+import shlex
 import signal
 import socket
 import sqlite3
@@ -38,6 +39,12 @@ Component = Literal["api-server", "scheduler", "dag-processor", "triggerer"]
 COMPONENTS: tuple[Component, ...] = ("api-server", "scheduler", "dag-processor", "triggerer")
 LAST_LINES = 30
 POLL = 0.1  # seconds
+AIRFLOW = """\
+#!/bin/sh
+# Airflow's log servers listen on every address of the machine; all logs are files here, so nobody needs them.
+case "$1" in scheduler | triggerer) set -- "$@" --skip-serve-logs ;; esac
+exec {python} -m airflow "$@"
+"""
 
 
 class StandaloneFailed(Exception):
@@ -69,8 +76,8 @@ class Standalone:
         self.user, self.password = "admin", secrets.token_urlsafe(12)
         self.log_file = self.home / "standalone.log"
         self.started_in = 0.0
-        api, trigger_logs, worker_logs = _free_ports(3)
-        self.url = f"http://127.0.0.1:{api}"
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
         self.rest = Rest(self.url, self.user, self.password)
         self._mark = secrets.token_hex(8)
         self._started: list[subprocess.Popen[bytes]] = []  # `airflow standalone`, then what was started again
@@ -83,9 +90,7 @@ class Standalone:
                 "AIRFLOW__CORE__PLUGINS_FOLDER": str((plugins or self.home / "no_plugins").absolute()),
                 "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
                 "AIRFLOW__API__BASE_URL": self.url,
-                "AIRFLOW__API__PORT": str(api),
-                "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(trigger_logs),
-                "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(worker_logs),
+                "AIRFLOW__API__PORT": str(port),
             }
             | dict(variables or {})
         )
@@ -179,8 +184,8 @@ class Standalone:
         paths = [*map(str, include), *filter(None, [inherited.get("PYTHONPATH")])]
         return inherited | {
             sessions.MARK: self._mark,
-            # `airflow standalone` starts its parts as "airflow"
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]),
+            # `airflow standalone` starts its parts as "airflow": as that of `_prepare_home`
+            "PATH": os.pathsep.join([str(self.home / "bin"), inherited.get("PATH", os.defpath)]),
             "PYTHONPATH": os.pathsep.join(paths),
             "PYTHONUNBUFFERED": "1",
             "AIRFLOW_HOME": str(self.home),
@@ -198,6 +203,10 @@ class Standalone:
 
     def _prepare_home(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
+        airflow = self.home / "bin" / "airflow"
+        airflow.parent.mkdir(exist_ok=True)
+        airflow.write_text(AIRFLOW.format(python=shlex.quote(sys.executable)))
+        airflow.chmod(0o755)
         passwords = self.home / "passwords.json"
         passwords.touch(mode=0o600)
         passwords.write_text(json.dumps({self.user: self.password}))
@@ -207,7 +216,7 @@ class Standalone:
 
     def _spawn(self, command: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", command],
+            [self.home / "bin" / "airflow", command],
             env=self._environment,
             cwd=self.home,
             stdin=subprocess.DEVNULL,
@@ -234,19 +243,11 @@ class Standalone:
         self, what: str, ready: Callable[[], bool], watched: subprocess.Popen[bytes], deadline: float
     ) -> None:
         while not ready():
-            if watched.poll() is not None or not all(map(sessions.is_alive, self._parts_of(watched))):
+            if watched.poll() is not None or not all(map(sessions.is_alive, psutil.Process(watched.pid).children())):
                 self._fail("Airflow, or a part of it, died at start")
             if time.monotonic() > deadline:
                 self._fail(f"Airflow was not ready within {self.timeout:g} s, and still had to wait for: {what}")
             time.sleep(POLL)
-
-    def _parts_of(self, watched: subprocess.Popen[bytes]) -> list[psutil.Process]:
-        """The parts that `airflow standalone` has started.
-
-        What a restarted part starts isn't looked at: its log server finds the port taken by that of the killed part,
-        which still serves the same logs, and gives up.
-        """
-        return psutil.Process(watched.pid).children() if watched is self._started[0] else []
 
     def _fail(self, reason: str) -> NoReturn:
         lines = self.log_file.read_text(errors="replace").splitlines()[-LAST_LINES:]
@@ -270,12 +271,10 @@ class Standalone:
         return self.expected <= {dag.dag_id for dag in self.rest.dags() if dag.parsed_at and dag.parsed_at > moment}
 
 
-def _free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        listeners = [held.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [listener.getsockname()[1] for listener in listeners]
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @contextlib.contextmanager

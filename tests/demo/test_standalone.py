@@ -55,6 +55,12 @@ def left_of(home: Path) -> list[str]:
     return found
 
 
+def listening(airflow: Standalone) -> set[str]:
+    """Every address that a process of that Airflow listens on."""
+    sockets = [socket for process in airflow.processes() for socket in process.net_connections("inet")]
+    return {found.laddr.ip for found in sockets if found.status == psutil.CONN_LISTEN}
+
+
 @pytest.fixture
 def dags(tmp_path: Path) -> Path:
     """A folder with two tiny DAGs."""
@@ -67,7 +73,7 @@ def dags(tmp_path: Path) -> Path:
 @pytest.mark.standalone
 @pytest.mark.slow
 def test_it_runs_a_dag_and_leaves_no_process(tmp_path: Path, dags: Path) -> None:
-    """Inside the block a DAG can be run and asked about at once; after it, no process is left."""
+    """Inside the block a DAG can be run and asked about at once, on 127.0.0.1 only; after it, no process is left."""
     home = tmp_path / "home"
     with Standalone(home=home, dags=dags, expected=["tiny", "sleepy"]) as airflow:
         rest = airflow.rest
@@ -89,6 +95,7 @@ def test_it_runs_a_dag_and_leaves_no_process(tmp_path: Path, dags: Path) -> None
         assert [(asset.name, asset.uri) for asset in rest.assets()] == [("tiny_done", "x-test://tiny/done")]
         assert [event.source_run_id for event in rest.asset_events(source_dag_id="tiny")] == [run.run_id]
         assert left_of(home)
+        assert listening(airflow) == {"127.0.0.1"}
 
         with pytest.raises(RestError, match=r"^POST /api/v2/dags/nothing/dagRuns: 404 ") as caught:
             rest.trigger("nothing")

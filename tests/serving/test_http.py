@@ -108,6 +108,17 @@ def test_a_damaged_release_shows_in_health_and_the_old_one_answers(
         assert (answered.status_code, answered.json()["release"]) == (200, first)
 
 
+def test_a_log_that_cannot_be_read_shows_in_health(released: Shop, decider: Decider, a_row: Row) -> None:
+    """Who does not know which release is the newest says so by status 503, and goes on answering from the last one."""
+    state = released.registry.state()
+    log = Path(urlsplit(released.registry.uri).path) / "log"
+    with TestClient(create_app(decider, poll=POLL)) as client:
+        (log / f"{state.head + 1:020d}.json").write_text("{")
+        wait_for(lambda: client.get("/health").status_code == 503)
+        assert "can't be read" in client.get("/health").json()["errors"]["the log"]
+        assert client.post("/apis/calls/decisions", json={"rows": [a_row]}).status_code == 200
+
+
 def test_before_a_release_health_and_decisions_are_503(desk: Shop, a_row: Row) -> None:
     """There is nothing to answer from, and the sentence says what to do."""
     with TestClient(create_app(Decider(desk.registry, [shop.graph]), poll=POLL)) as client:

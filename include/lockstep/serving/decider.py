@@ -8,12 +8,14 @@ Rules:
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from lockstep.errors import LockstepError, UsageError
 from lockstep.graph import Graph
-from lockstep.registry import Registry
+from lockstep.registry import Registry, State
 from lockstep.serving.loaded import Answer, Loaded, load_release
+
+_LOG: Final = "the log"  # no group can have that name
 
 
 class NotReleased(LockstepError):
@@ -38,7 +40,7 @@ class Decider:
 
     @property
     def errors(self) -> Mapping[str, str]:
-        """Group → why its newest release could not be loaded."""
+        """Group → why its newest release could not be loaded; "the log" → why nobody knows which is the newest."""
         return dict(self._errors)
 
     def refresh(self) -> None:
@@ -48,7 +50,7 @@ class Decider:
             LockstepError: a release can't be loaded, or the registry can't be read; what answered before still does.
         """
         with self._lock:
-            state = self._registry.state()
+            state = self._look()
             failed: LockstepError | None = None
             for name, graph in self._graphs.items():
                 production = state.production(name)
@@ -65,6 +67,15 @@ class Decider:
                 self._loaded = MappingProxyType({**self._loaded, name: fresh})
             if failed is not None:
                 raise failed
+
+    def _look(self) -> State:
+        try:
+            state = self._registry.state()
+        except LockstepError as error:
+            self._errors[_LOG] = str(error)
+            raise
+        self._errors.pop(_LOG, None)
+        return state
 
     def decide(self, api: str, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """An answer for each row, all from one release; a row that can't be used is answered with `error`.

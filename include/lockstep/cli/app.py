@@ -160,7 +160,8 @@ def release(ctx: typer.Context, group: str, *, as_json: Json = False) -> None:
     from lockstep.release import release as release_group
 
     _, declared = ctx.obj.graphs().group(group)
-    done = release_group(ctx.obj.registry(), declared, ctx.obj.origin())
+    with say.spinner(f"verifying and releasing {group}"):
+        done = release_group(ctx.obj.registry(), declared, ctx.obj.origin())
     say.result(_release(done), f"{group}: release {done.short} is in production", as_json=as_json)
 
 
@@ -176,7 +177,8 @@ def rollback(
     from lockstep.release import rollback as roll_back
 
     _, declared = ctx.obj.graphs().group(group)
-    done = roll_back(ctx.obj.registry(), declared, ctx.obj.origin(), to=to)
+    with say.spinner(f"verifying and rolling back {group}"):
+        done = roll_back(ctx.obj.registry(), declared, ctx.obj.origin(), to=to)
     say.result(_release(done), f"{group}: release {done.short} is back in production", as_json=as_json)
 
 
@@ -204,7 +206,8 @@ def decide(
     rows = _rows(sys.stdin.read() if row == "-" else row)
     graphs = ctx.obj.graphs()
     decider = Decider(ctx.obj.registry(), [graphs.of(api)])
-    decider.refresh()
+    with say.spinner("loading the release"):
+        decider.refresh()
     answers = decider.decide(api, rows)
     say.result(answers if len(answers) != 1 else answers[0], "\n".join(map(_answer, answers)), as_json=as_json)
     if any("error" in answer for answer in answers):

@@ -22,14 +22,21 @@ def message(text: str) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[None]:
-    """Show on stderr that something runs, and for how long; where that is no terminal, only what it was."""
+    """Show on stderr that something long runs, and for how long; where that is no terminal, only what it is."""
+    if not sys.stderr.isatty():
+        message(f"{what} …")
+    with spinner(what):
+        yield
+
+
+@contextmanager
+def spinner(what: str) -> Iterator[None]:
+    """Show on stderr that something runs which may take longer than a second; nothing where that is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        message(f"{what} …")
         yield
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=False) as bar:
-        task = bar.add_task(what, total=1)
+    with Progress(*columns, console=console, transient=True) as bar:
+        bar.add_task(what, total=None)
         yield
-        bar.update(task, completed=1)

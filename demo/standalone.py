@@ -126,7 +126,7 @@ class Standalone:
         self._wait_for("DAGs", lambda: self._parsed_since(began_at), airflow, deadline)
         self.started_in = time.monotonic() - began
 
-    def stop(self, *, grace: float = 15.0) -> None:
+    def stop(self, *, grace: float = 6.0) -> None:
         """End every process of this Airflow: gently, and after `grace` seconds by kill. May be called again."""
         with _deaf_to_ctrl_c():
             self.rest.close()

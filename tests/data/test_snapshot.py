@@ -353,3 +353,17 @@ def test_killed_in_the_middle_and_tried_again(
     assert (again.digest, entries_of(registry)) == (first.digest, 1)
     assert_frame_equal(read_snapshot(registry, again), read_snapshot(undisturbed, first))
     assert Objects.open(str(folder)).names("scratch") == left
+
+
+def test_a_file_without_a_declared_column_is_named(
+    registry: Registry, visits: DatasetMaker, write_lines: FileWriter
+) -> None:
+    """Among many files, the one whose header lacks a declared column is named."""
+    write_lines("visits/good.csv", [HEADER, *GOOD])
+    odd = write_lines("visits/odd.csv", ["visit,guests", "v1,2"])
+    with pytest.raises(DataError) as caught:
+        take_snapshot(registry, visits(str(odd.with_name("*.csv"))), ORIGIN)
+    assert str(caught.value) == (
+        f"File {odd}: Columns bill, table, regular, day, rating are declared, but the rows have only visit, guests."
+        " Correct the source or the declaration."
+    )

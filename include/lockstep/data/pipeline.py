@@ -89,7 +89,10 @@ def read_file(dataset: Dataset, path: str) -> Iterator[tuple[int, bytes]]:
         DataError: the file can't be read.
     """
     rows = read_rows(dataset.source, path)
-    parsed = parse_rows(rows.frame, dataset.schema)
+    try:
+        parsed = parse_rows(rows.frame, dataset.schema)
+    except errors.DataError as error:
+        raise errors.DataError(f"File {path}: {error}") from None
     ragged = rows.ragged.select("_file", "_line", REASON, pl.col("_text").alias(RAW))
     yield _BAD, _to_bytes(pl.concat([as_bad(parsed.bad), ragged]))
     if parsed.good.is_empty():

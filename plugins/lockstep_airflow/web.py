@@ -14,6 +14,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from lockstep.errors import LockstepError, UsageError
+from lockstep.registry import read_manifest
 from lockstep.registry.lineage import find, lineage
 from lockstep_airflow.tasks import open_registry
 
@@ -31,7 +32,7 @@ def create_app() -> FastAPI:
             registry = open_registry(None)
             state = registry.state()
             found = find(state, ref)
-            manifest = json.loads(registry.objects.get(found.fact.manifest))
+            manifest = read_manifest(registry.objects, found.fact.manifest)
         except LockstepError as error:
             status = 404 if isinstance(error, UsageError) else 500
             page = _pages.get_template("error.html").render(title=ref, message=str(error))

@@ -19,11 +19,11 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from lockstep.data import read_manifest, read_snapshot, take_snapshot
+from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.split import SPLIT
 from lockstep.declare import Dataset, parquet
 from lockstep.errors import DataError, ObjectDamaged, ObjectMissing
-from lockstep.registry import Objects, Origin, Registry, SnapshotTaken, Version, files_of
+from lockstep.registry import Objects, Origin, Registry, SnapshotTaken, Version, files_of, read_manifest
 
 ORIGIN = Origin(by="tester", why="to see")
 HEADER = "visit,guests,bill,table,regular,day,rating,unused"
@@ -77,7 +77,7 @@ def bytes_below(folder: Path, *, but: str = "") -> dict[str, str]:
 
 def quarantine_of(registry: Registry, version: Taken) -> pl.DataFrame:
     """The rows that were set aside."""
-    files = files_of(version.fact.manifest, read_manifest(registry, version))
+    files = files_of(version.fact.manifest, read_manifest(registry.objects, version.fact.manifest))
     (ref,) = (ref for name, ref in files.items() if name.endswith("quarantine.parquet"))
     return pl.read_parquet(io.BytesIO(registry.objects.get(ref)))
 
@@ -143,7 +143,7 @@ def test_every_row_is_accounted_for(registry: Registry, first: Taken, taken_once
 
 def test_the_manifest_adds_up(registry: Registry, first: Taken, taken_once: Path) -> None:
     """The manifest counts rows by split and reason, and names the source's files with their hashes."""
-    manifest = read_manifest(registry, first)
+    manifest = read_manifest(registry.objects, first.fact.manifest)
     rows = read_snapshot(registry, first)
     assert manifest["digest"] == first.digest == first.fact.digest
     assert manifest["rows_by_split"] == dict(rows[SPLIT].value_counts().rows())

@@ -4,10 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from groups.churn import customers
-from lockstep.data import read_manifest, read_snapshot, take_snapshot
+from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.split import SPLIT
 from lockstep.declare import csv
-from lockstep.registry import Origin, Registry
+from lockstep.registry import Origin, Registry, read_manifest
 
 
 def test_the_real_customers(telco_csv: Path, tmp_path: Path) -> None:
@@ -15,7 +15,9 @@ def test_the_real_customers(telco_csv: Path, tmp_path: Path) -> None:
     registry = Registry.open(str(tmp_path / "registry"))
     version = take_snapshot(registry, replace(customers, source=csv(str(telco_csv))), Origin(by="tester"))
     assert (version.fact.rows, version.fact.quarantined) == (7032, 11)
-    assert read_manifest(registry, version)["reasons"] == {"TotalCharges: blank, a float is needed": 11}
+    assert read_manifest(registry.objects, version.fact.manifest)["reasons"] == {
+        "TotalCharges: blank, a float is needed": 11
+    }
     rows = read_snapshot(registry, version)
     assert rows["customerID"].n_unique() == rows.height == 7032
     assert rows["Churn"].sum() == 1869

@@ -9,14 +9,14 @@ import polars as pl
 import pytest
 
 from lockstep import Graph, Threshold, precision_at_least, top_fraction
-from lockstep.data import read_manifest, read_snapshot, take_snapshot
+from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.sources import DATA_VARIABLE
 from lockstep.data.split import hash_keys, split_of
 from lockstep.decisions import Tuning, choose, curve_of, tune_threshold
 from lockstep.decisions.curve import report
 from lockstep.decisions.tune import CURVE
 from lockstep.errors import PolicyUnmet, UsageError
-from lockstep.registry import ModelTrained, Version, files_of
+from lockstep.registry import ModelTrained, Version, files_of, read_manifest
 from lockstep.training import load_model
 from tests.training import shop
 from tests.training.conftest import ADA, Shop, job, write_shoppers
@@ -39,7 +39,7 @@ def scored(desk: Shop, model: str, split: str, *, label: bool | str = True) -> t
 def test_it_is_chosen_on_validation_and_reported_on_test(trained: Shop, name: str) -> None:
     """The value is the policy's on the validation rows, and both reports count the decisions of their own rows."""
     fact = tune(trained, name).version.fact
-    manifest = read_manifest(trained.registry, trained.registry.state().threshold(name))
+    manifest = read_manifest(trained.registry.objects, trained.registry.state().threshold(name).fact.manifest)
     model, label = shop.graph.model_of(name).name, shop.graph.threshold(name).positive
     validation, test = (scored(trained, model, split, label=label) for split in ("validation", "test"))
     assert fact.value == choose(shop.graph.threshold(name).choose, curve_of(*validation)).value
@@ -56,8 +56,8 @@ def test_it_is_chosen_on_validation_and_reported_on_test(trained: Shop, name: st
 
 def test_promised_precision_and_recall_hold_on_validation(trained: Shop) -> None:
     """What the policy asks for is kept on the rows that it was chosen on."""
-    offer = read_manifest(trained.registry, tune(trained, "offer").version)
-    call = read_manifest(trained.registry, tune(trained, "call").version)
+    offer = read_manifest(trained.registry.objects, tune(trained, "offer").version.fact.manifest)
+    call = read_manifest(trained.registry.objects, tune(trained, "call").version.fact.manifest)
     assert offer["validation"]["precision"] >= 0.6
     assert call["validation"]["recall"] >= 0.9
 
@@ -66,7 +66,7 @@ def test_promised_precision_and_recall_hold_on_validation(trained: Shop) -> None
 def test_a_regression_is_cut_by_its_value(trained: Shop, name: str) -> None:
     """A share and a fixed value work on predicted values, on rows with a known target; no classes are counted."""
     version = tune(trained, name).version
-    manifest = read_manifest(trained.registry, version)
+    manifest = read_manifest(trained.registry.objects, version.fact.manifest)
     rows = read_snapshot(trained.registry, trained.snapshot, "validation").drop_nulls("basket")
     values = load_model(trained.registry, trained.registry.state().model("filling")).scores(rows)[:, 0]
     yes = int((values >= version.fact.value).sum())
@@ -79,7 +79,7 @@ def test_a_version_belongs_to_one_model_version(trained: Shop) -> None:
     """The fact and the manifest name the model version, the policy and who tuned."""
     model = trained.registry.state().model("leaving")
     version = tune(trained, "offer").version
-    manifest = read_manifest(trained.registry, version)
+    manifest = read_manifest(trained.registry.objects, version.fact.manifest)
     assert (version.fact.model, version.fact.model_digest) == ("leaving", model.digest)
     assert (manifest["model_version"], manifest["model_digest"]) == ("leaving@1", model.digest)
     assert manifest["policy"] == {"policy": "precision_at_least", "value": 0.6}

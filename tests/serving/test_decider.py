@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from lockstep import Api, Dataset, Graph, Model, Threshold, csv, fixed
-from lockstep.data import read_manifest, read_snapshot, take_snapshot
+from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.sources import DATA_VARIABLE
 from lockstep.decisions import tune_threshold
 from lockstep.errors import ObjectDamaged, ObjectMissing, UsageError
-from lockstep.registry import Registry, Release, files_of
+from lockstep.registry import Registry, Release, files_of, read_manifest
 from lockstep.release import promote, release, rollback
 from lockstep.serving import Decider, NotReleased
 from lockstep.training import load_model, train_model
@@ -29,7 +29,7 @@ THREADS = 4
 def file_of(desk: Shop, name: str) -> Path:
     """Find the file of the newest version of a model on disk."""
     version = desk.registry.state().model(name)
-    ref = files_of(version.fact.manifest, read_manifest(desk.registry, version))["model.skops"]
+    ref = files_of(version.fact.manifest, read_manifest(desk.registry.objects, version.fact.manifest))["model.skops"]
     return Path(urlsplit(desk.registry.uri).path) / ref.path
 
 

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from lockstep import Model, at_least, at_most
-from lockstep.data import read_manifest, read_snapshot
+from lockstep.data import read_snapshot
 from lockstep.declare import Task
 from lockstep.errors import UsageError
+from lockstep.registry import read_manifest
 from lockstep.training import load_model
 from lockstep.training.evaluate import METRICS, check_expectations, evaluate, missed
 from tests.training import shop
@@ -75,7 +76,7 @@ def test_metrics_of_a_regression_are_those_of_scikit_learn(trained: Shop) -> Non
 def test_metrics_on_the_validation_split_stand_beside_those_on_the_test_split(trained: Shop) -> None:
     """The manifest holds both, and they are computed on different rows."""
     version = trained.registry.state().model("leaving")
-    manifest = read_manifest(trained.registry, version)
+    manifest = read_manifest(trained.registry.objects, version.fact.manifest)
     rows = read_snapshot(trained.registry, trained.snapshot, "validation")
     probability = load_model(trained.registry, version).score(rows, positive=True)
     assert manifest["metrics"] == version.fact.metrics

@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 
 from lockstep import Graph, Model
-from lockstep.data import SPLIT, read_manifest, read_snapshot
+from lockstep.data import SPLIT, read_snapshot
 from lockstep.errors import DataError, TrainingError, UsageError
+from lockstep.registry import read_manifest
 from lockstep.training import load_model
 from lockstep.training.features import forbidden_columns, make_features
 from tests.training import shop
@@ -19,7 +20,9 @@ NUMBERS = ["age", "visits", "spend"]
 
 def features_of(desk: Shop, name: str) -> list[str]:
     """Read from the manifest what a model was given."""
-    features: list[str] = read_manifest(desk.registry, desk.registry.state().model(name))["features"]
+    features: list[str] = read_manifest(desk.registry.objects, desk.registry.state().model(name).fact.manifest)[
+        "features"
+    ]
     return features
 
 
@@ -90,7 +93,7 @@ def test_splits_never_mix(desk: Shop) -> None:
     counts = dict(rows[SPLIT].value_counts().rows())
     assert sum(counts.values()) == rows["shopper"].n_unique()
     version = desk.registry.state().model("leaving")
-    assert read_manifest(desk.registry, version)["rows"] == counts
+    assert read_manifest(desk.registry.objects, version.fact.manifest)["rows"] == counts
     train = rows.filter(pl.col(SPLIT) == "train")
     features, target = make_features(shop.graph, shop.leaving, train, ())
     again = shop.classifier().fit(features, target.to_numpy())
@@ -101,7 +104,7 @@ def test_splits_never_mix(desk: Shop) -> None:
 def test_rows_without_a_target_are_not_trained_on(trained: Shop) -> None:
     """The manifest counts the rows whose target is known."""
     rows = read_snapshot(trained.registry, trained.snapshot, "train")
-    manifest = read_manifest(trained.registry, trained.registry.state().model("filling"))
+    manifest = read_manifest(trained.registry.objects, trained.registry.state().model("filling").fact.manifest)
     assert manifest["rows"]["train"] == rows["basket"].drop_nulls().len() < rows.height
 
 

@@ -8,9 +8,9 @@ import pytest
 import skops.io
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from lockstep.data import read_manifest, read_snapshot
+from lockstep.data import read_snapshot
 from lockstep.errors import ObjectDamaged, ObjectMissing, TrainingError
-from lockstep.registry import files_of
+from lockstep.registry import files_of, read_manifest
 from lockstep.training import load_model
 from lockstep.training.storage import dump, load
 from tests.training import shop
@@ -41,7 +41,7 @@ class Strange(TransformerMixin, BaseEstimator):
 def model_file(desk: Shop, name: str) -> Path:
     """Find the file of a model on disk."""
     version = desk.registry.state().model(name)
-    ref = files_of(version.fact.manifest, read_manifest(desk.registry, version))["model.skops"]
+    ref = files_of(version.fact.manifest, read_manifest(desk.registry.objects, version.fact.manifest))["model.skops"]
     return Path(urlsplit(desk.registry.uri).path) / ref.path
 
 
@@ -60,7 +60,7 @@ def test_a_loaded_model_predicts_what_was_trained(trained: Shop, name: str) -> N
 
 def test_the_teams_own_types_stand_in_the_manifest(trained: Shop) -> None:
     """The manifest names every type beyond skops's own list."""
-    manifest = read_manifest(trained.registry, trained.registry.state().model("leaving"))
+    manifest = read_manifest(trained.registry.objects, trained.registry.state().model("leaving").fact.manifest)
     assert manifest["types"] == ["tests.training.shop.Numbers"]
 
 

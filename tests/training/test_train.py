@@ -18,10 +18,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 import lockstep
 from lockstep import Graph, at_least
-from lockstep.data import read_manifest, take_snapshot
+from lockstep.data import take_snapshot
 from lockstep.data.sources import DATA_VARIABLE
 from lockstep.errors import TrainingError, UsageError
-from lockstep.registry import Stage, model_key
+from lockstep.registry import Stage, model_key, read_manifest
 from lockstep.release import promote
 from lockstep.training import check_parameters, load_model, resolve_upstream, training_order
 from lockstep.training.fit import fit
@@ -102,7 +102,7 @@ def test_a_parameter_makes_another_version(desk: Shop) -> None:
     assert strong.is_new
     assert strong.version.fact.recipe != plain.version.fact.recipe
     assert strong.version.fact.parameters == {"logisticregression__C": 0.001}
-    manifest = read_manifest(desk.registry, strong.version)
+    manifest = read_manifest(desk.registry.objects, strong.version.fact.manifest)
     assert manifest["estimator"]["params"]["logisticregression__C"] == "0.001"
     assert load_model(desk.registry, strong.version).estimator[-1].C == 0.001
 
@@ -175,7 +175,7 @@ def test_a_missed_expectation_is_recorded(desk: Shop, declare: Declare) -> None:
     value = done.version.fact.metrics["roc_auc"]
     assert done.is_new
     assert done.version.fact.missed == (f"roc_auc is {value:.4f}, expected is at least 0.9999",)
-    manifest = read_manifest(desk.registry, done.version)
+    manifest = read_manifest(desk.registry.objects, done.version.fact.manifest)
     assert manifest["missed"] == list(done.version.fact.missed)
     assert manifest["expects"] == {"roc_auc": "at least 0.9999"}
 
@@ -184,7 +184,7 @@ def test_the_manifest_says_what_made_the_version(desk: Shop) -> None:
     """Libraries, parameters, source, snapshot, rows and the job with its log stand in the manifest."""
     origin = job("churn_retrain/manual")
     done = desk.train("leaving", origin)
-    manifest = read_manifest(desk.registry, done.version)
+    manifest = read_manifest(desk.registry.objects, done.version.fact.manifest)
     assert manifest["libraries"] == {
         "lockstep": lockstep.__version__,
         **{name: metadata.version(name) for name in ("numpy", "polars", "scikit-learn", "skops")},

@@ -3,7 +3,7 @@
 from lockstep.data.bucket import clean_rows
 from lockstep.data.pipeline import DIRECT, Runner
 from lockstep.data.rows import Parsed, dtype_of, parse_rows
-from lockstep.data.snapshot import read_manifest, read_snapshot, take_snapshot
+from lockstep.data.snapshot import read_snapshot, take_snapshot
 from lockstep.data.split import SPLIT
 
 __all__ = [
@@ -14,7 +14,6 @@ __all__ = [
     "clean_rows",
     "dtype_of",
     "parse_rows",
-    "read_manifest",
     "read_snapshot",
     "take_snapshot",
 ]

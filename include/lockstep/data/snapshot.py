@@ -38,6 +38,7 @@ from lockstep.registry import (
     canonical_json,
     digest_of,
     files_of,
+    read_manifest,
     sha256_of,
 )
 
@@ -79,7 +80,7 @@ def read_snapshot(registry: Registry, version: Version[SnapshotTaken], split: st
     Raises:
         ObjectMissing, ObjectDamaged: a part is not what the log promises.
     """
-    files = files_of(version.fact.manifest, read_manifest(registry, version))
+    files = files_of(version.fact.manifest, read_manifest(registry.objects, version.fact.manifest))
     parts = [
         pl.read_parquet(io.BytesIO(registry.objects.get(ref)))
         for name, ref in sorted(files.items())
@@ -87,12 +88,6 @@ def read_snapshot(registry: Registry, version: Version[SnapshotTaken], split: st
     ]
     rows = pl.concat(parts)
     return rows if split is None else rows.filter(pl.col(SPLIT) == split)
-
-
-def read_manifest(registry: Registry, version: Version[Any]) -> dict[str, Any]:
-    """The manifest of a version, verified."""
-    manifest: dict[str, Any] = json.loads(registry.objects.get(version.fact.manifest))
-    return manifest
 
 
 def _assemble(

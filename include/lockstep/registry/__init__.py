@@ -21,7 +21,7 @@ from lockstep.registry.entries import (
     SnapshotTaken,
     ThresholdTuned,
 )
-from lockstep.registry.folder import files_of, put_folder
+from lockstep.registry.folder import files_of, put_folder, read_manifest
 from lockstep.registry.log import Log, Proposal
 from lockstep.registry.objects import ObjectRef, Objects
 from lockstep.registry.state import Recorded, Release, Stage, State, Version, fold, model_key, threshold_key
@@ -54,6 +54,7 @@ __all__ = [
     "fold",
     "model_key",
     "put_folder",
+    "read_manifest",
     "sha256_of",
     "threshold_key",
 ]

@@ -6,6 +6,7 @@ Rules:
 - Files are written first, the manifest after them, the log entry last.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, Final
@@ -28,6 +29,16 @@ def put_folder(objects: Objects, parent: str, manifest: Mapping[str, Any], files
     for name, data in files.items():
         objects.put(f"{folder}/{name}", data)
     return objects.put(f"{folder}/{MANIFEST}", content)
+
+
+def read_manifest(objects: Objects, ref: ObjectRef) -> dict[str, Any]:
+    """The manifest of a version or a release.
+
+    Raises:
+        ObjectMissing, ObjectDamaged: it is not what the log promises.
+    """
+    manifest: dict[str, Any] = json.loads(objects.get(ref))
+    return manifest
 
 
 def files_of(ref: ObjectRef, manifest: Mapping[str, Any]) -> dict[str, ObjectRef]:

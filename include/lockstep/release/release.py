@@ -7,7 +7,6 @@ Rules:
   recorded twice. To release again is another job.
 """
 
-import json
 from typing import Any
 
 from lockstep.errors import ReleaseRefused, RollbackRefused
@@ -23,6 +22,7 @@ from lockstep.registry import (
     State,
     canonical_json,
     files_of,
+    read_manifest,
 )
 from lockstep.release.gate import gate
 from lockstep.release.manifest import compose, digest_of_release, path_of_release
@@ -76,7 +76,7 @@ def rollback(registry: Registry, group: Group, origin: Origin, *, to: str | None
             return None
         production, target = _target(state, group.name, to)
         if target.digest not in verified:
-            verify_members(registry, json.loads(registry.objects.get(target.manifest)))
+            verify_members(registry, read_manifest(registry.objects, target.manifest))
             verified.add(target.digest)
         return RolledBack(
             group=group.name,
@@ -98,7 +98,7 @@ def verify_members(registry: Registry, manifest: dict[str, Any]) -> None:
     """
     for member in manifest["members"].values():
         ref = ObjectRef(**member["manifest"])
-        for file in files_of(ref, json.loads(registry.objects.get(ref))).values():
+        for file in files_of(ref, read_manifest(registry.objects, ref)).values():
             registry.objects.get(file)
 
 

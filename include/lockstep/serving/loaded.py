@@ -19,7 +19,7 @@ from lockstep.data import clean_rows, parse_rows
 from lockstep.declare import Column, Dataset, Task
 from lockstep.errors import ObjectDamaged, UsageError
 from lockstep.graph import Graph
-from lockstep.registry import ObjectRef, Registry, Release
+from lockstep.registry import ObjectRef, Registry, Release, read_manifest
 from lockstep.training import Predictor, load_model
 
 Answer = dict[str, Any]
@@ -160,7 +160,7 @@ def load_release(registry: Registry, graph: Graph, release: Release) -> Loaded:
             version.
         UsageError: the release has a model that the declarations don't know.
     """
-    manifest = json.loads(registry.objects.get(release.manifest))
+    manifest = read_manifest(registry.objects, release.manifest)
     state = registry.state()
     members = manifest["members"]
     models = {
@@ -172,7 +172,7 @@ def load_release(registry: Registry, graph: Graph, release: Release) -> Loaded:
     for key, member in members.items():
         if not key.startswith("threshold:"):
             continue
-        described = json.loads(registry.objects.get(ObjectRef(**member["manifest"])))
+        described = read_manifest(registry.objects, ObjectRef(**member["manifest"]))
         if described["model_digest"] != models[member["model"]].digest:
             raise ObjectDamaged(
                 f"Release {release.short}: threshold {member['name']}@{member['number']} was tuned for"

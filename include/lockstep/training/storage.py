@@ -9,10 +9,9 @@ import importlib
 import warnings
 from typing import Any, Final
 
-from lockstep.data import read_manifest
 from lockstep.declare import Model, Task
 from lockstep.errors import ObjectDamaged, TrainingError
-from lockstep.registry import ModelTrained, Registry, Version, files_of
+from lockstep.registry import ModelTrained, Registry, Version, files_of, read_manifest
 from lockstep.training.predictor import Predictor
 from lockstep.training.source import name_of
 
@@ -83,7 +82,7 @@ def load_model(registry: Registry, version: Version[ModelTrained]) -> Predictor:
     Raises:
         ObjectMissing, ObjectDamaged: a file is not what the log promises.
     """
-    manifest = read_manifest(registry, version)
+    manifest = read_manifest(registry.objects, version.fact.manifest)
     state = registry.state()
     data = registry.objects.get(files_of(version.fact.manifest, manifest)[FILE])
     return Predictor(

@@ -46,12 +46,12 @@ class GateTrigger(BaseEventTrigger):
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[State]:
         """The state of the registry, at every poll; late subscribers see the next one whole."""
         registry = Registry.open(kwargs["registry"])
-        print(f"lockstep: one reader starts, for all gates that wait on {registry.uri}")  # noqa: T201  as below
+        print(f"lockstep: one reader starts, for all gates that wait on {registry.uri}")  # noqa: T201  loggers are not shown there
         while True:
             try:
                 yield await asyncio.to_thread(registry.state)
             except StoreUnusable as error:
-                print(f"lockstep: {error}")  # noqa: T201  the triggerer's own log; a store that comes back goes on
+                print(f"lockstep: {error}")  # noqa: T201  as above; a store that comes back goes on
             await asyncio.sleep(kwargs["poll"])
 
     async def filter_shared_stream(self, stream: AsyncIterator[State]) -> AsyncIterator[TriggerEvent]:

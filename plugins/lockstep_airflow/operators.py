@@ -7,6 +7,7 @@ Rules:
 """
 
 import json
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -41,9 +42,9 @@ class LockstepOperator(BaseOperator):
         self.log.info("%s", json.dumps(found, ensure_ascii=False))
         return found
 
+    @abstractmethod
     def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:
         """The one call into the core; returns JSON values."""
-        raise NotImplementedError
 
 
 class _ChosenModels(LockstepOperator):

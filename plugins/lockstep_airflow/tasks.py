@@ -10,15 +10,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 from airflow.sdk import Context
 from airflow.sdk.exceptions import AirflowFailException
 
 from lockstep.errors import LockstepError, StoreUnusable, UsageError
-from lockstep.registry import Job, Origin, Registry, commit_of
-
-REGISTRY_VARIABLE: Final = "LOCKSTEP_REGISTRY"
+from lockstep.registry import REGISTRY_VARIABLE, Job, Origin, Registry, commit_of
 
 
 def registry_uri(given: str | None) -> str:

@@ -80,7 +80,7 @@ def test_precision_at_least_takes_the_highest_recall_among_all_that_keep_it(of: 
         lambda cut: Fraction(counted(of, cut)[1], positives),
     )
     if expected is not None:
-        assert decided(of, choose(precision_at_least(share), curve(of)).value) == expected
+        assert decided(of, choose(precision_at_least(share), curve(of))) == expected
         return
     highest = max(Fraction(counted(of, cut)[1], sum(cut)) for cut in every_cut(of))
     with pytest.raises(PolicyUnmet) as caught:
@@ -101,7 +101,7 @@ def test_recall_at_least_takes_the_highest_precision_among_all_that_keep_it(of: 
         lambda cut: at_least(counted(of, cut)[1], positives, share),
         lambda cut: Fraction(counted(of, cut)[1], sum(cut)),
     )
-    assert decided(of, choose(recall_at_least(share), curve(of)).value) == expected
+    assert decided(of, choose(recall_at_least(share), curve(of))) == expected
 
 
 @given(of=rows, false_positive=costs, false_negative=costs)
@@ -116,9 +116,7 @@ def test_minimise_cost_is_as_cheap_as_any_threshold_and_as_saying_yes_to_nobody(
         yes, hits, positives = counted(of, cut)
         return false_positive * (yes - hits) + false_negative * (positives - hits)
 
-    chosen = decided(
-        of, choose(minimise_cost(false_positive=false_positive, false_negative=false_negative), curve(of)).value
-    )
+    chosen = decided(of, choose(minimise_cost(false_positive=false_positive, false_negative=false_negative), curve(of)))
     everything = [[False] * len(of), *every_cut(of)]
     assert chosen == min(everything, key=lambda cut: (cost(cut), sum(cut)))
 
@@ -132,13 +130,13 @@ def test_top_fraction_takes_as_many_rows_as_the_share_allows(of: list[Row], shar
         with pytest.raises(PolicyUnmet):
             choose(top_fraction(share), without_classes)
     else:
-        assert decided(of, choose(top_fraction(share), without_classes).value) == expected
+        assert decided(of, choose(top_fraction(share), without_classes)) == expected
 
 
 @given(of=rows, value=st.floats(-10, 10))
 def test_fixed_is_used_as_it_is(of: list[Row], value: float) -> None:
     """The value is the declared one, whatever the rows are."""
-    assert choose(fixed(value), curve(of)).value == value
+    assert choose(fixed(value), curve(of)) == value
 
 
 @given(of=rows)
@@ -198,12 +196,12 @@ def test_thresholds_lie_half_way_between_scores() -> None:
 )
 def test_one_positive_row_is_decided_yes(policy: Policy) -> None:
     """A split of one row has one threshold, which is its score."""
-    assert choose(policy, curve([(0.3, True)])).value == 0.3
+    assert choose(policy, curve([(0.3, True)])) == 0.3
 
 
 def test_of_equally_cheap_thresholds_none_is_cheaper_than_nobody() -> None:
     """Where "yes" to nobody costs no more, the threshold lies above the highest score."""
-    value = choose(minimise_cost(false_positive=1, false_negative=1), curve([(0.9, False), (0.9, True)])).value
+    value = choose(minimise_cost(false_positive=1, false_negative=1), curve([(0.9, False), (0.9, True)]))
     assert 0.9 < value < 0.91
 
 
@@ -254,7 +252,7 @@ def test_an_unmet_policy_says_what_is_the_best_that_can_be_had(policy: Policy, o
 def test_the_best_that_is_named_can_be_had() -> None:
     """Asking for the precision that the message names is met: it is rounded down."""
     of = [(0.9, True), (0.9, False), (0.5, True), (0.1, False)]
-    assert decided(of, choose(precision_at_least(0.6666), curve(of)).value) == [True, True, True, False]
+    assert decided(of, choose(precision_at_least(0.6666), curve(of))) == [True, True, True, False]
 
 
 def test_the_share_that_is_named_can_be_had() -> None:
@@ -262,7 +260,7 @@ def test_the_share_that_is_named_can_be_had() -> None:
     of = [(0.9, False), (0.9, True), *[(0.1, False)] * 5]
     with pytest.raises(PolicyUnmet, match=r"smallest share that can be had is 0\.2858\."):
         choose(top_fraction(0.25), curve(of))
-    assert choose(top_fraction(0.2858), curve(of)).value == 0.5
+    assert choose(top_fraction(0.2858), curve(of)) == 0.5
 
 
 def test_costs_need_classes() -> None:

@@ -42,7 +42,7 @@ def test_it_is_chosen_on_validation_and_reported_on_test(trained: Shop, name: st
     manifest = read_manifest(trained.registry.objects, trained.registry.state().threshold(name).fact.manifest)
     model, label = shop.graph.model_of(name).name, shop.graph.threshold(name).positive
     validation, test = (scored(trained, model, split, label=label) for split in ("validation", "test"))
-    assert fact.value == choose(shop.graph.threshold(name).choose, curve_of(*validation)).value
+    assert fact.value == choose(shop.graph.threshold(name).choose, curve_of(*validation))
     assert manifest["value"] == fact.value
     assert manifest["validation"] == report(fact.value, *validation)
     assert manifest["test"] == report(fact.value, *test)
@@ -139,7 +139,7 @@ def test_the_negative_class_can_be_the_one_that_counts(trained: Shop) -> None:
     graph = Graph([Threshold("stays", model=shop.leaving, choose=precision_at_least(0.6), positive=False)])
     version = tune(trained, "stays", graph=graph).version
     validation = scored(trained, "leaving", "validation", label=False)
-    assert version.fact.value == choose(precision_at_least(0.6), curve_of(*validation)).value
+    assert version.fact.value == choose(precision_at_least(0.6), curve_of(*validation))
 
 
 def test_no_known_target_on_validation_is_refused(desk: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,8 +15,9 @@ import typer
 from lockstep import __version__, draw
 from lockstep.cli import say, show
 from lockstep.cli import train as training
-from lockstep.cli.context import GRAPH_VARIABLE, REGISTRY_VARIABLE, Context
+from lockstep.cli.context import GRAPH_VARIABLE, Context
 from lockstep.errors import DeprecatedDataWarning, LockstepError, UsageError
+from lockstep.registry import REGISTRY_VARIABLE
 from lockstep.registry.lineage import describe, find, lineage, made_by
 
 app = typer.Typer(

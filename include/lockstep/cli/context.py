@@ -22,9 +22,8 @@ from typing import Final
 from lockstep.errors import UsageError
 from lockstep.graph import Graph
 from lockstep.group import Group
-from lockstep.registry import Job, Origin, Registry, commit_of
+from lockstep.registry import REGISTRY_VARIABLE, Job, Origin, Registry, commit_of
 
-REGISTRY_VARIABLE: Final = "LOCKSTEP_REGISTRY"
 GRAPH_VARIABLE: Final = "LOCKSTEP_GRAPH"
 _PACKAGE: Final = "groups"
 

@@ -5,8 +5,6 @@ Rules:
 - Where no threshold keeps it, the error says what is the best that can be had.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,22 +13,15 @@ from lockstep.errors import PolicyUnmet
 from lockstep.policy import Fixed, MinimiseCost, Policy, PrecisionAtLeast, RecallAtLeast, TopFraction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """The chosen threshold, in the unit of the score."""
-
-    value: float
-
-
-def choose(policy: Policy, curve: Curve) -> Choice:
-    """The threshold that a policy picks on a curve.
+def choose(policy: Policy, curve: Curve) -> float:
+    """The threshold that a policy picks on a curve, in the unit of the score.
 
     Raises:
         PolicyUnmet: there is none; the message says what is the best that can be had, and begins with the policy.
     """
     match policy:
         case Fixed(value=value):
-            return Choice(value=value)
+            return value
         case TopFraction():
             return _top_fraction(policy, curve)
         case PrecisionAtLeast():
@@ -42,7 +33,7 @@ def choose(policy: Policy, curve: Curve) -> Choice:
     raise TypeError(f"{type(policy).__name__} is no policy of lockstep.policy.")
 
 
-def _precision_at_least(policy: PrecisionAtLeast, curve: Curve) -> Choice:
+def _precision_at_least(policy: PrecisionAtLeast, curve: Curve) -> float:
     _check_positives(policy, curve)
     allowed = curve.precision >= policy.value
     if not allowed.any():
@@ -55,12 +46,12 @@ def _precision_at_least(policy: PrecisionAtLeast, curve: Curve) -> Choice:
     return _best(curve, allowed, curve.recall)
 
 
-def _recall_at_least(policy: RecallAtLeast, curve: Curve) -> Choice:
+def _recall_at_least(policy: RecallAtLeast, curve: Curve) -> float:
     _check_positives(policy, curve)
     return _best(curve, curve.recall >= policy.value, curve.precision)  # the lowest threshold has a recall of 1
 
 
-def _top_fraction(policy: TopFraction, curve: Curve) -> Choice:
+def _top_fraction(policy: TopFraction, curve: Curve) -> float:
     allowed = curve.share <= policy.value
     if not allowed.any():
         raise PolicyUnmet(
@@ -71,22 +62,15 @@ def _top_fraction(policy: TopFraction, curve: Curve) -> Choice:
     return _best(curve, allowed, curve.share)
 
 
-def _minimise_cost(policy: MinimiseCost, curve: Curve) -> Choice:
+def _minimise_cost(policy: MinimiseCost, curve: Curve) -> float:
     if curve.hits is None:
         raise PolicyUnmet(f"{policy} can't be met: the scores have no classes to count wrong answers of. Use fixed(…).")
     false_positives, false_negatives = curve.yes - curve.hits, curve.positives - curve.hits
     cost = policy.false_positive * false_positives + policy.false_negative * false_negatives
     best = int(np.argmin(cost))
     if policy.false_negative * curve.positives <= cost[best]:  # cheapest of all: decide "yes" for nobody
-        return Choice(value=float(np.nextafter(_highest_score(curve), np.inf)))
-    return Choice(value=float(curve.thresholds[best]))
-
-
-def _highest_score(curve: Curve) -> float:
-    """A bound above every score: the first threshold lies half-way below the highest score."""
-    if len(curve.thresholds) == 1:
-        return float(curve.thresholds[0])
-    return float(curve.thresholds[0] + 2 * (curve.thresholds[0] - curve.thresholds[1]))
+        return float(np.nextafter(curve.highest, np.inf))
+    return float(curve.thresholds[best])
 
 
 def _check_positives(policy: Policy, curve: Curve) -> None:
@@ -97,8 +81,8 @@ def _check_positives(policy: Policy, curve: Curve) -> None:
         )
 
 
-def _best(curve: Curve, allowed: NDArray[np.bool_], wanted: NDArray[np.float64]) -> Choice:
-    return Choice(value=float(curve.thresholds[int(np.argmax(np.where(allowed, wanted, -1.0)))]))
+def _best(curve: Curve, allowed: NDArray[np.bool_], wanted: NDArray[np.float64]) -> float:
+    return float(curve.thresholds[int(np.argmax(np.where(allowed, wanted, -1.0)))])
 
 
 def _floor(value: float) -> str:

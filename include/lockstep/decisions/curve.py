@@ -23,12 +23,14 @@ class Curve:
         thresholds: in the unit of the score.
         yes: rows decided "yes".
         hits: positive rows among them; None where there are no classes.
+        highest: the highest score.
         rows: number of rows; positives: number of positive rows (0 where there are no classes).
     """
 
     thresholds: Floats
     yes: NDArray[np.int64]
     hits: NDArray[np.int64] | None
+    highest: float
     rows: int
     positives: int
 
@@ -75,6 +77,7 @@ def curve_of(scores: Floats, positive: NDArray[np.bool_] | None) -> Curve:
         thresholds=thresholds,
         yes=(last + 1).astype(np.int64),
         hits=hits,
+        highest=float(distinct[0]),
         rows=len(scores),
         positives=0 if positive is None else int(positive.sum()),
     )

@@ -93,9 +93,7 @@ def tune_threshold(
         value=value,
     )
     entry = registry.record(lambda state: None if _known(state, name, recipe) else tuned, origin)
-    version = _known(registry.state(), name, recipe)
-    if version is None:
-        version = registry.state().threshold_by_digest(name, tuned.digest)
+    version = next(v for v in registry.state().thresholds[name] if v.fact.recipe == recipe)  # there by now, and once
     return Tuning(version=version, is_new=entry is not None)
 
 
@@ -125,7 +123,7 @@ def _choose(
         raise PolicyUnmet(f"{about}: the validation split has no row with a known target. Bring more data.")
     curve = curve_of(scores, positive)
     try:
-        return choose(threshold.choose, curve).value, curve.as_json()
+        return choose(threshold.choose, curve), curve.as_json()
     except PolicyUnmet as unmet:
         raise PolicyUnmet(
             f"{about}, on {curve.rows} rows of the validation split, {curve.positives} of them positive: {unmet}"

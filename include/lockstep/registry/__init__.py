@@ -5,7 +5,7 @@ Rules: see the modules; `entries` and `state` do no I/O, `objects` knows no log,
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Self
+from typing import Final, Self
 
 from lockstep.registry.canonical import canonical_json, digest_of, sha256_of
 from lockstep.registry.commit import commit_of
@@ -27,6 +27,7 @@ from lockstep.registry.objects import ObjectRef, Objects
 from lockstep.registry.state import Recorded, Release, Stage, State, Version, fold, model_key, threshold_key
 
 __all__ = [
+    "REGISTRY_VARIABLE",
     "Entry",
     "Fact",
     "Job",
@@ -58,6 +59,9 @@ __all__ = [
     "sha256_of",
     "threshold_key",
 ]
+
+
+REGISTRY_VARIABLE: Final = "LOCKSTEP_REGISTRY"  # names the registry where no other word does
 
 
 class Registry:

@@ -39,7 +39,7 @@ from lockstep.training.predictor import Predictor
 from lockstep.training.source import call_of, name_of, source_archive
 from lockstep.training.storage import FILE, dump, load, load_model
 
-_LIBRARIES = ("lockstep", "numpy", "polars", "scikit-learn", "skops")
+_LIBRARIES = ("numpy", "polars", "scikit-learn", "skops")
 _CHECKED_ROWS = 1000
 
 
@@ -148,10 +148,8 @@ def train_model(
 
     entry = registry.record(propose, origin)
     state = registry.state()
-    version = state.model_by_digest(name, trained.digest) if entry else _known(state, name, recipe, origin, force=force)
-    if version is None:
-        raise TrainingError(f'Model "{name}": its version is not in the log after it was recorded. Read the log again.')
-    return Training(version=version, is_new=entry is not None)
+    earlier = None if entry else _known(state, name, recipe, origin, force=force)
+    return Training(version=earlier or state.model_by_digest(name, trained.digest), is_new=entry is not None)
 
 
 def _known(state: State, name: str, recipe: str, origin: Origin, *, force: bool) -> Version[ModelTrained] | None:
@@ -295,5 +293,4 @@ def _params(estimator: Any) -> dict[str, str]:  # noqa: ANN401  scikit-learn est
 def _versions() -> dict[str, str]:
     from lockstep import __version__
 
-    installed = {name: importlib.metadata.version(name) for name in _LIBRARIES if name != "lockstep"}
-    return {"lockstep": __version__, **installed}
+    return {"lockstep": __version__} | {name: importlib.metadata.version(name) for name in _LIBRARIES}

@@ -7,13 +7,22 @@
     │   ├── PromotionRefused
     │   ├── ReleaseRefused
     │   ├── RollbackRefused
+    │   ├── JudgementRefused  nothing can be said of what stands in staging
+    │   │   └── SetChanged    it is not what was shown to whoever approves or rejects it
+    │   ├── HoldRefused       the group is on hold already, or is not
+    │   ├── FactRefused       what a job wants to record contradicts the log, as when its files were removed meanwhile
     │   └── PolicyUnmet       no threshold on this curve does what the policy asks
     ├── DataError             the source, or every row of it, can't be used
     ├── TrainingError         the estimator could not be built, fitted or saved
+    ├── CloudError            what was to happen in a cloud
+    │   ├── CloudUnusable     it could not be asked for, or lost its machine; trying again may help
+    │   ├── JobFailed         it ended without a result
+    │   └── DeploymentFailed  a step of bringing a release to its endpoints was refused
     └── RegistryError         the store or what stands in it
         ├── StoreUnusable     wrong address, no permission, or it ignores put-if-absent
         ├── ObjectMissing
         ├── ObjectDamaged     bytes that differ from what the log says, or from what is about to be written
+        ├── VersionRemoved    retention removed the files of a version; the log keeps what it says of it
         ├── LogDamaged        a gap or an entry that can't be read; writing stops
         └── ProtocolTooNew    written by a newer Lockstep
 
@@ -58,6 +67,22 @@ class RollbackRefused(Refused):
     """There is no such earlier release to go back to."""
 
 
+class JudgementRefused(Refused):
+    """There is no set to approve or reject."""
+
+
+class SetChanged(JudgementRefused):
+    """The set that was shown is not the one that would be released now, or would not take the place that was shown."""
+
+
+class HoldRefused(Refused):
+    """The group is on hold already, or is not on hold."""
+
+
+class FactRefused(Refused):
+    """What a job wants to record contradicts the log; nothing was written."""
+
+
 class PolicyUnmet(Refused):
     """No threshold on the validation split does what the policy asks."""
 
@@ -68,6 +93,22 @@ class DataError(LockstepError):
 
 class TrainingError(LockstepError):
     """An estimator that can't be built, fitted, or saved and loaded again."""
+
+
+class CloudError(LockstepError):
+    """A job that was to run in a cloud did not give what it was to give."""
+
+
+class CloudUnusable(CloudError):
+    """The cloud could not be asked, has no room, or took the machine away; trying again may help."""
+
+
+class JobFailed(CloudError):
+    """The job ended without a result, and the same job would end so again."""
+
+
+class DeploymentFailed(CloudError):
+    """A step of bringing a release to its endpoints was refused; the message says what they serve now."""
 
 
 class RegistryError(LockstepError):
@@ -84,6 +125,10 @@ class ObjectMissing(RegistryError):
 
 class ObjectDamaged(RegistryError):
     """An object whose bytes are not those that the log promises."""
+
+
+class VersionRemoved(RegistryError):
+    """Retention removed the files of a version; there is nothing to restore."""
 
 
 class LogDamaged(RegistryError):

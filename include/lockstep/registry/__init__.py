@@ -1,58 +1,79 @@
 """The registry: an append-only log of facts, the objects it speaks of, and the state it adds up to.
 
-Rules: see the modules; `entries` and `state` do no I/O, `objects` knows no log, `log` knows no rules of release.
+Rules: see the modules; `entries` and `fold` do no I/O, `objects` knows no log, `log` knows no rules of release.
 """
 
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Self
 
+from lockstep.registry.access import Access
 from lockstep.registry.canonical import canonical_json, digest_of, sha256_of
 from lockstep.registry.commit import commit_of
 from lockstep.registry.entries import (
+    Approved,
     Entry,
     Fact,
+    Held,
     Job,
     ModelTrained,
     Origin,
     Promoted,
+    Rejected,
     Released,
+    Removed,
+    Resumed,
     RolledBack,
     SnapshotTaken,
     ThresholdTuned,
 )
+from lockstep.registry.fold import fold
 from lockstep.registry.folder import files_of, put_folder, read_manifest
 from lockstep.registry.log import Log, Proposal
-from lockstep.registry.objects import ObjectRef, Objects
-from lockstep.registry.state import Recorded, Release, Stage, State, Version, fold, model_key, threshold_key
+from lockstep.registry.objects import Listed, ObjectRef, Objects
+from lockstep.registry.past import Hold, Judgement, Past, Recorded, Release, Staging, Version, Word
+from lockstep.registry.state import Stage, State, folder_of, model_key, threshold_key
 
 __all__ = [
     "REGISTRY_VARIABLE",
+    "Access",
+    "Approved",
     "Entry",
     "Fact",
+    "Held",
+    "Hold",
     "Job",
+    "Judgement",
+    "Listed",
     "Log",
     "ModelTrained",
     "ObjectRef",
     "Objects",
     "Origin",
+    "Past",
     "Promoted",
     "Proposal",
     "Recorded",
     "Registry",
+    "Rejected",
     "Release",
     "Released",
+    "Removed",
+    "Resumed",
     "RolledBack",
     "SnapshotTaken",
     "Stage",
+    "Staging",
     "State",
     "ThresholdTuned",
     "Version",
+    "Word",
     "canonical_json",
     "commit_of",
     "digest_of",
     "files_of",
     "fold",
+    "folder_of",
     "model_key",
     "put_folder",
     "read_manifest",
@@ -72,14 +93,14 @@ class Registry:
         self.log = log
 
     @classmethod
-    def open(cls, uri: str, *, clock: Callable[[], datetime] | None = None) -> Self:
-        """Open the registry at `file:///folder`, a plain path, or `memory://name`; it is made where there is none.
+    def open(cls, uri: str, *, clock: Callable[[], datetime] | None = None, access: Access | None = None) -> Self:
+        """Open the registry at a folder, `memory://…`, `gs://…`, `s3://…` or `az://…`; see `Objects.open`.
 
         Raises:
             UsageError: no such kind of address.
             StoreUnusable: the place can't be used.
         """
-        objects = Objects.open(uri)
+        objects = Objects.open(uri, access=access)
         return cls(objects, Log(objects, clock=clock) if clock else Log(objects))
 
     @property

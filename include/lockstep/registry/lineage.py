@@ -1,7 +1,8 @@
-"""Lineage, both ways: from a version to the job, source, parameters and data that made it, and from these to versions.
+"""Lineage of a version: the job, source, parameters and data that made it, and what became of it.
 
 Rules:
-- Everything is read from the state: no file is opened.
+- Everything is read from the state, which is the log: no file of a version is opened. A version whose files were
+  removed answers like any other.
 - A look-up that finds nothing is an error that says what there is.
 """
 
@@ -11,7 +12,8 @@ from typing import Any
 
 from lockstep.errors import UsageError
 from lockstep.registry.entries import ModelTrained, SnapshotTaken, ThresholdTuned
-from lockstep.registry.state import Release, State, Version, model_key, threshold_key
+from lockstep.registry.past import Recorded, Version
+from lockstep.registry.state import State, folder_of, model_key, threshold_key
 
 AnyVersion = Version[SnapshotTaken] | Version[ModelTrained] | Version[ThresholdTuned]
 
@@ -41,36 +43,35 @@ def find(state: State, ref: str) -> AnyVersion:
 
 
 def lineage(state: State, version: AnyVersion) -> dict[str, Any]:
-    """What a version was made of (`made_from`), by which job, and what was made of it (`made_into`, `releases`)."""
-    key = key_of(version)
+    """All that made a version, and all that became of it, as JSON values.
+
+    `made_from` and `made_into` are versions; `promotions` and `releases` say who moved it when, why, and in which job.
+    A snapshot is in a release where a model that was trained on it is.
+    """
+    made_into = _made_into(state, version)
+    moved = {(key_of(other), other.digest) for other in (made_into if key_of(version) is None else [version])}
     return {
         **describe(state, version),
         "made_from": [describe(state, other) for other in _sources(state, version)],
-        "made_into": [describe(state, other) for other in versions(state) if version in _sources(state, other)],
+        "made_into": [describe(state, other) for other in made_into],
+        "promotions": [
+            {"group": group, **_said(staging.recorded)}
+            for group, past in state.promotions.items()
+            for staging in past
+            if moved.intersection(staging.members.items())
+        ],
         "releases": [
-            {"group": release.group, "release": release.digest, "entry": release.recorded.number}
-            for release in _releases(state)
-            if key is not None and release.members.get(key) == version.digest
+            {
+                "group": release.group,
+                "release": release.digest,
+                "did": "released" if release.left is None else "rolled_back",
+                **_said(release.recorded),
+            }
+            for past in state.releases.values()
+            for release in past
+            if moved.intersection(release.members.items())
         ],
     }
-
-
-def made_by(state: State, run: str) -> list[AnyVersion]:
-    """The versions that a job made; `run` is the job's run (`dag_id/run_id` for Airflow) or the end of it.
-
-    Raises:
-        UsageError: no version was made by such a job.
-    """
-    found = [
-        version
-        for version in versions(state)
-        if (job := version.recorded.origin.job) is not None and run and job.run.endswith(run)
-    ]
-    if not found:
-        jobs = {job.run for version in versions(state) if (job := version.recorded.origin.job) is not None}
-        latest = ", ".join(sorted(jobs)[-5:])
-        raise UsageError(f'No version was made by a job "{run}"; some that made one: {latest or "none"}.')
-    return found
 
 
 def key_of(version: AnyVersion) -> str | None:
@@ -85,8 +86,11 @@ def key_of(version: AnyVersion) -> str | None:
 
 
 def describe(state: State, version: AnyVersion) -> dict[str, Any]:
-    """A version as JSON values: its name, digest, stage, when, by whom, and the job with its log."""
-    origin, key = version.recorded.origin, key_of(version)
+    """A version as JSON values: its name, digest, stage, when, by whom, the job with its log, and its own facts.
+
+    `removed` is the number of the entry that says that its files are gone, if they are.
+    """
+    key = key_of(version)
     found: dict[str, Any] = {
         "version": version.ref,
         "kind": {"snapshot_taken": "snapshot", "model_trained": "model", "threshold_tuned": "threshold"}[
@@ -94,12 +98,9 @@ def describe(state: State, version: AnyVersion) -> dict[str, Any]:
         ],
         "digest": version.digest,
         "stage": state.stage_of(key, version.digest).value if key else None,
-        "entry": version.recorded.number,
-        "at": version.recorded.at.isoformat(timespec="seconds"),
-        "by": origin.by,
-        "why": origin.why,
-        "job": asdict(origin.job) if origin.job else None,
+        **_said(version.recorded),
         "manifest": version.fact.manifest.path,
+        "removed": state.removed.get(folder_of(version.fact.manifest.path)),
     }
     match version.fact:
         case ModelTrained() as trained:
@@ -110,7 +111,7 @@ def describe(state: State, version: AnyVersion) -> dict[str, Any]:
                 "missed": list(trained.missed),
             }
         case ThresholdTuned() as tuned:
-            found |= {"value": tuned.value}
+            found |= {"value": tuned.value} | ({} if tuned.rule is None else {"rule": tuned.rule})
         case SnapshotTaken() as taken:
             found |= {"rows": taken.rows, "quarantined": taken.quarantined}
     return found
@@ -127,6 +128,29 @@ def _sources(state: State, version: AnyVersion) -> tuple[AnyVersion, ...]:
             return ()
 
 
-def _releases(state: State) -> Iterator[Release]:
-    for past in state.releases.values():
-        yield from past
+def _made_into(state: State, version: AnyVersion) -> list[AnyVersion]:
+    """What was made of a version, without a step between."""
+    name, digest = version.name, version.digest
+    match version.fact:
+        case SnapshotTaken():
+            trained = (other for past in state.models.values() for other in past)
+            return [other for other in trained if (other.fact.dataset, other.fact.snapshot) == (name, digest)]
+        case ModelTrained():
+            trained = (other for past in state.models.values() for other in past)
+            above: list[AnyVersion] = [other for other in trained if other.fact.upstream.get(name) == digest]
+            tuned = (other for threshold in state.thresholds for other in state.thresholds_for(threshold, digest))
+            return [*above, *(other for other in tuned if other.fact.model == name)]
+        case _:
+            return []
+
+
+def _said(recorded: Recorded) -> dict[str, Any]:
+    """Which entry says it, when, by whom, why, and in which job."""
+    origin = recorded.origin
+    return {
+        "entry": recorded.number,
+        "at": recorded.at.isoformat(timespec="seconds"),
+        "by": origin.by,
+        "why": origin.why,
+        "job": asdict(origin.job) if origin.job else None,
+    }

@@ -4,9 +4,23 @@ These are the names to declare with; the rest is in the packages `registry`, `da
 `serving` and `cli`. Importing this package is cheap: no polars, scikit-learn, Beam or Airflow comes with it.
 """
 
+from lockstep.ask import decider
+from lockstep.conditions import flip_rate, split_rate
 from lockstep.declare import Api, Dataset, Model, Threshold, at_least, at_most, by_hash, csv, parquet
 from lockstep.graph import Graph
-from lockstep.policy import fixed, minimise_cost, precision_at_least, recall_at_least, top_fraction
+from lockstep.places import dataflow, direct, flink, local, portable, vertex
+from lockstep.policy import (
+    capacity_per_day,
+    cost_matrix,
+    fixed,
+    maximise_f_beta,
+    minimise_cost,
+    precision_at_least,
+    recall_at_least,
+    refer_unsure,
+    top_fraction,
+    two_sided,
+)
 
 __all__ = [
     "Api",
@@ -17,12 +31,26 @@ __all__ = [
     "at_least",
     "at_most",
     "by_hash",
+    "capacity_per_day",
+    "cost_matrix",
     "csv",
+    "dataflow",
+    "decider",
+    "direct",
     "fixed",
+    "flink",
+    "flip_rate",
+    "local",
+    "maximise_f_beta",
     "minimise_cost",
     "parquet",
+    "portable",
     "precision_at_least",
     "recall_at_least",
+    "refer_unsure",
+    "split_rate",
     "top_fraction",
+    "two_sided",
+    "vertex",
 ]
-__version__ = "0.1.0"
+__version__ = "0.3.0"

@@ -14,15 +14,17 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
 
 from lockstep.errors import DeclarationError
+from lockstep.places import Engine, Where, check_engine, check_where
 from lockstep.policy import Policy
 
 if TYPE_CHECKING:
     import polars as pl
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
+FEWEST_ROWS: Final = 200  # of the validation split, for a segment to have a threshold of its own
 COLUMN_TYPES: dict[type, str] = {int: "int", float: "float", str: "str", bool: "bool", date: "date"}
 
 
@@ -116,6 +118,9 @@ class Dataset:
         shared: False for a general corpus that hardly changes: it does not tie its users into one release group.
         deprecated: what to use instead; whoever uses the dataset is warned.
         deprecated_after: from the day after this one, models trained on the dataset can't be promoted.
+        private: columns that the decision log leaves out, the key among them if it is named; whoever answers a request
+            sees them all the same.
+        engine: what Beam runs on when a snapshot is taken, as `flink(master="…")`; by default the run decides.
         schema: column name → type, the key first (text, unless it is declared otherwise); made from `columns`.
     """
 
@@ -129,10 +134,13 @@ class Dataset:
     shared: bool = True
     deprecated: str | None = None
     deprecated_after: date | None = None
+    private: Sequence[str] = ()
+    engine: Engine | None = None
     schema: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         check_name(Kind.DATASET, self.name)
+        check_engine(self.engine, f'Dataset "{self.name}"')
         if not self.columns:
             raise DeclarationError(
                 f'Dataset "{self.name}": no columns are declared; give at least the key and a target.'
@@ -156,6 +164,20 @@ class Dataset:
                 f'Dataset "{self.name}": deprecated_after={self.deprecated_after} says when, but not what to use'
                 ' instead; add deprecated="use …".'
             )
+        self._check_private()
+
+    def _check_private(self) -> None:
+        if isinstance(self.private, str):
+            raise DeclarationError(
+                f'Dataset "{self.name}": private={self.private!r} is one text; it takes a list of columns:'
+                f' private=["{self.private}"].'
+            )
+        for column in self.private:
+            if column not in self.schema:
+                raise DeclarationError(
+                    f'Dataset "{self.name}": private= names {column!r}, which is no column of it, so nothing would be'
+                    f" kept out of the decision log. Its columns are {', '.join(self.schema)}."
+                )
 
     def _typed(self) -> dict[str, Column]:
         declared = {name: self._column(name, annotation) for name, annotation in self.columns.items()}
@@ -223,6 +245,7 @@ class Model:
             are.
         expects: metric on the test split → bound; a version that misses one is recorded and can't be promoted.
         only_for: names of the only nodes that may use the model, directly or through a threshold or model.
+        where: the place that trains it, as `vertex(region="…")`; by default the run decides.
     """
 
     name: str
@@ -234,9 +257,11 @@ class Model:
     without: Sequence[str] = ()
     expects: Mapping[str, Expectation] = field(default_factory=dict)
     only_for: Sequence[str] | None = None
+    where: Where | None = None
 
     def __post_init__(self) -> None:
         check_name(Kind.MODEL, self.name)
+        check_where(self.where, f'Model "{self.name}"')
         for what, column in (("target", self.target), *(("without", name) for name in self.without)):
             if column not in self.data.schema:
                 raise DeclarationError(
@@ -257,11 +282,16 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A cut on one model's score that turns it into a decision: yes from the threshold up.
+    """What turns one model's score into a decision: as a rule, yes from a value up.
 
     Attributes:
-        choose: the policy that picks the value on the validation split.
+        choose: the policy that picks the value, or the values, on the validation split.
         positive: the class whose probability is the score; True unless the target is not a bool column.
+        when: "below" says yes from the value down, on a regression.
+        per: a column whose values have thresholds of their own: one of texts, ints or bools, declared or added by
+            `clean`.
+        at_least_rows: values of `per` that fewer rows of the validation split have are decided by the threshold of all
+            rows; 200, unless it is said.
     """
 
     name: str
@@ -269,19 +299,45 @@ class Threshold:
     model: Model | str
     choose: Policy
     positive: Any = True
+    when: Literal["above", "below"] = "above"
+    per: str | None = None
+    at_least_rows: int | None = None
 
     def __post_init__(self) -> None:
         check_name(Kind.THRESHOLD, self.name)
+        if self.when not in ("above", "below"):
+            raise DeclarationError(
+                f'Threshold "{self.name}": when={self.when!r} is unknown; it is yes "above" the value, or "below" it.'
+            )
+        if self.at_least_rows is not None and (self.per is None or self.at_least_rows < 1):
+            raise DeclarationError(
+                f'Threshold "{self.name}": at_least_rows={self.at_least_rows} is the number of rows that a value of a'
+                ' column needs for a threshold of its own; it is 1 or more, and goes with per="…".'
+            )
+
+    @property
+    def fewest(self) -> int:
+        """How many rows a segment needs for values of its own."""
+        return FEWEST_ROWS if self.at_least_rows is None else self.at_least_rows
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """A service that asks for decisions: the thresholds it decides by and the models whose predictions explain them."""
+    """A service that asks for decisions: the thresholds it decides by and the models whose predictions explain them.
+
+    Attributes:
+        agrees_with: APIs (or their names) that must say yes to whatever this one says yes to. An API says yes to a key
+            if one of its thresholds decides yes on a row with that key; where this one does and the other, which
+            answers that key too, does not, they contradict each other. The decision diff counts these.
+        on: the column that holds the key; by default the key of the dataset that both decide on.
+    """
 
     name: str
     _: KW_ONLY
     decides: Sequence[Threshold]
     explains: Sequence[Model] = ()
+    agrees_with: "Sequence[Api | str]" = ()
+    on: str | None = None
 
     def __post_init__(self) -> None:
         check_name(Kind.API, self.name)
@@ -297,6 +353,25 @@ class Api:
                         f'API "{self.name}": {what}= holds a {type(node).__name__}; it takes {wanted.__name__}'
                         " declarations only, not their names."
                     )
+        self._check_agreement()
+
+    def _check_agreement(self) -> None:
+        for other in self.agrees_with:
+            if not isinstance(other, Api | str):
+                raise DeclarationError(
+                    f'API "{self.name}": agrees_with= holds a {type(other).__name__}; it takes APIs, or their names.'
+                )
+        if self.name in self.agreeing:
+            raise DeclarationError(f'API "{self.name}": agrees_with= names itself; name another API.')
+        if self.on is not None and not self.agrees_with:
+            raise DeclarationError(
+                f'API "{self.name}": on="{self.on}" says where to compare, but not with which API; add agrees_with=[…].'
+            )
+
+    @property
+    def agreeing(self) -> tuple[str, ...]:
+        """The names of the APIs that it agrees with."""
+        return tuple(other if isinstance(other, str) else other.name for other in self.agrees_with)
 
 
 Node = Dataset | Model | Threshold | Api

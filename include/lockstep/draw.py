@@ -105,6 +105,7 @@ def _facts(node: Node) -> dict[str, Any]:
         case Model():
             return {"target": node.target, "only_for": list(node.only_for or [])}
         case Threshold():
-            return {"policy": str(node.choose)}
+            more = {"per": node.per, "when": node.when if node.when == "below" else None}
+            return {"policy": str(node.choose)} | {name: value for name, value in more.items() if value is not None}
         case Api():
             return {}

@@ -4,7 +4,8 @@ Rules:
 - A graph that exists is sound: names are unique and known, there is no cycle, every threshold can be computed, every
   exclusive use is kept. What can't be is a `DeclarationError`; what should not be is a `DeprecatedDataWarning`.
 - Arrows run dataset → model → threshold → API, and model → model; an explaining model has an arrow to its API.
-- Nodes tied by an arrow are in one release group, except through a dataset declared `shared=False`.
+- Nodes tied by an arrow are in one release group, except through a dataset declared `shared=False`. That APIs are to
+  agree is no arrow.
 """
 
 import warnings
@@ -12,9 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import TypeVar
 
-from lockstep.declare import Api, Dataset, Kind, Model, Node, Task, Threshold, check_name, kind_of
+from lockstep.conditions import Condition
+from lockstep.declare import Api, Dataset, Kind, Model, Node, Threshold, check_name, kind_of
 from lockstep.errors import DeclarationError, DeprecatedDataWarning, UsageError
 from lockstep.group import Group, GroupApi, GroupModel
+from lockstep.limits import with_limits
+from lockstep.thresholds import check_threshold
 
 N = TypeVar("N", Dataset, Model, Threshold, Api)
 
@@ -27,12 +31,13 @@ class Graph:
             reached.
         name: the name of the release group, where there is only one. By default a group is called after its first model
             that builds on no other.
+        release_if: what a release may change at most; each condition counts for the group whose nodes it names.
 
     Raises:
         DeclarationError: see the rules of this module.
     """
 
-    def __init__(self, nodes: Sequence[Node], *, name: str | None = None) -> None:
+    def __init__(self, nodes: Sequence[Node], *, name: str | None = None, release_if: Sequence[Condition] = ()) -> None:
         found = _reach(nodes)
         if not found:
             raise DeclarationError("Graph([]): no node is given; give at least one API, threshold or model.")
@@ -42,7 +47,7 @@ class Graph:
         self._check_thresholds()
         self._check_exclusive_use()
         self._warn_of_deprecated_data()
-        self.groups = self._cut_into_groups(name)
+        self.groups = with_limits(self._nodes, self.model_of, self._cut_into_groups(name), release_if)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -125,20 +130,8 @@ class Graph:
 
     def _check_thresholds(self) -> None:
         for node in self._nodes.values():
-            if not isinstance(node, Threshold):
-                continue
-            model = self.model_of(node.name)
-            if model.task is Task.REGRESSION and node.choose.needs_classes:
-                raise DeclarationError(
-                    f'Threshold "{node.name}": policy {node.choose} needs classes, but model "{model.name}" is a'
-                    f' regression (its target "{model.target}" is a float); use fixed(…) or top_fraction(…).'
-                )
-            is_bool = model.data.schema[model.target].kind == "bool"
-            if model.task is Task.CLASSIFICATION and not is_bool and node.positive is True:
-                raise DeclarationError(
-                    f'Threshold "{node.name}": model "{model.name}" predicts "{model.target}", which is not a bool; say'
-                    ' which class counts as yes with positive="…".'
-                )
+            if isinstance(node, Threshold):
+                check_threshold(node, self.model_of(node.name))
 
     def _check_exclusive_use(self) -> None:
         for node in self._nodes.values():
@@ -273,8 +266,11 @@ def _reach(nodes: Iterable[Node]) -> dict[str, Node]:
                 f'The name "{node.name}" stands for {both}; names are unique in a graph. Rename one.'
             )
 
-    for node in nodes:
+    waiting = list(nodes)
+    for node in waiting:  # it grows by the APIs that others are to agree with
         visit(node, ())
+        beside = node.agrees_with if isinstance(node, Api) else ()
+        waiting += [other for other in beside if not isinstance(other, str) and found.get(other.name) is not other]
     return found
 
 

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any, Self
 
+from lockstep.conditions import Condition, as_json, from_json
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupModel:
@@ -26,11 +28,13 @@ class GroupModel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupApi:
-    """An API and the members that answer it."""
+    """An API, the members that answer it, and the APIs that must not contradict it on a key of the column `on`."""
 
     name: str
     decides: tuple[str, ...]
     explains: tuple[str, ...]
+    agrees_with: tuple[str, ...] = ()
+    on: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +44,7 @@ class Group:
     name: str
     models: tuple[GroupModel, ...]
     apis: tuple[GroupApi, ...]
+    release_if: tuple[Condition, ...] = ()
 
     @property
     def nodes(self) -> frozenset[str]:
@@ -57,11 +62,11 @@ class Group:
         plain = asdict(self)
         for model in plain["models"]:
             model["deprecated_after"] = model["deprecated_after"] and model["deprecated_after"].isoformat()
-        return plain
+        return plain | {"release_if": [as_json(condition) for condition in self.release_if]}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """The group that `as_json` wrote."""
+        """The group that `as_json` wrote; an older Lockstep knew no agreements and no conditions."""
         return cls(
             name=plain["name"],
             models=tuple(
@@ -78,7 +83,14 @@ class Group:
                 for model in plain["models"]
             ),
             apis=tuple(
-                GroupApi(name=api["name"], decides=tuple(api["decides"]), explains=tuple(api["explains"]))
+                GroupApi(
+                    name=api["name"],
+                    decides=tuple(api["decides"]),
+                    explains=tuple(api["explains"]),
+                    agrees_with=tuple(api.get("agrees_with", ())),
+                    on=api.get("on", ""),
+                )
                 for api in plain["apis"]
             ),
+            release_if=tuple(map(from_json, plain.get("release_if", ()))),
         )

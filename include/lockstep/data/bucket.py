@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from lockstep.data.rows import REASON, WHERE
-from lockstep.data.split import SPLIT, hash_keys, split_of
+from lockstep.data.split import HASH, SPLIT, split_of
 from lockstep.declare import Dataset
 from lockstep.errors import DataError
 
@@ -28,15 +28,35 @@ class Bucket:
 
 
 def make_bucket(dataset: Dataset, rows: pl.DataFrame) -> Bucket:
-    """Build a bucket from parsed rows (declared columns, `_file`, `_line`) in any order.
+    """Build a bucket from parsed rows (declared columns, `_file`, `_line`, `_hash` of the key) in any order.
 
     Raises:
         DataError: `clean` failed, or returned rows that can't be matched with those it was given.
     """
-    columns = [name for name in rows.columns if name not in WHERE]
+    columns = [name for name in rows.columns if not name.startswith("_")]
+    again = rows[dataset.key].is_duplicated()
+    judged = _judge(dataset, rows.filter(again), columns)
+    bad = [as_bad(judged.filter(pl.col(REASON).is_not_null()))]
+    if again.any():
+        rows = pl.concat([rows.filter(~again), judged.filter(pl.col(REASON).is_null()).drop(REASON)])
+    unique = rows.sort(dataset.key)
+    cleaned = clean_rows(dataset, unique.select(columns))
+    if not cleaned[dataset.key].is_sorted():
+        cleaned = cleaned.sort(dataset.key)
+    hashes = unique[HASH]
+    if cleaned.height != unique.height:
+        is_kept = unique[dataset.key].is_in(cleaned[dataset.key].implode())
+        hashes = hashes.filter(is_kept)
+        dropped = unique.filter(~is_kept)
+        bad.append(as_bad(dropped.with_columns(pl.lit(f"left out by {_name(dataset)}").alias(REASON))))
+    kept = cleaned.with_columns(split_of(hashes, dataset.split).alias(SPLIT))
+    return Bucket(kept=kept.rechunk(), bad=pl.concat(bad))
+
+
+def _judge(dataset: Dataset, rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Rows whose keys stand there several times, with a `_reason`; null for the first of those that are all alike."""
     ordered = rows.sort(dataset.key, *(name for name in columns if name != dataset.key), *WHERE, nulls_last=True)
-    first = pl.struct(columns).is_first_distinct()
-    marked = ordered.with_columns(_first=first)
+    marked = ordered.with_columns(_first=pl.struct(columns).is_first_distinct())
     conflicts = marked.filter("_first").group_by(dataset.key).len().filter(pl.col("len") > 1)[dataset.key]
     is_conflict = pl.col(dataset.key).is_in(conflicts.implode())
     times = pl.len().over(dataset.key)
@@ -46,21 +66,9 @@ def make_bucket(dataset: Dataset, rows: pl.DataFrame) -> Bucket:
     repeated = pl.format(
         '{}: key "{}" stands here again, with the same content', pl.lit(dataset.key), pl.col(dataset.key)
     )
-    judged = marked.with_columns(
+    return marked.with_columns(
         pl.when(is_conflict).then(doubled).when(~pl.col("_first")).then(repeated).alias(REASON)
     ).drop("_first")
-    unique = judged.filter(pl.col(REASON).is_null()).drop(REASON)
-    cleaned = clean_rows(dataset, unique.select(columns))
-    dropped = unique.join(cleaned.select(dataset.key), on=dataset.key, how="anti", maintain_order="left")
-    bad = pl.concat(
-        [
-            as_bad(judged.filter(pl.col(REASON).is_not_null())),
-            as_bad(dropped.with_columns(pl.lit(f"left out by {_name(dataset)}").alias(REASON))),
-        ]
-    )
-    kept = cleaned.sort(dataset.key)
-    splits = split_of(hash_keys(kept[dataset.key]), dataset.split)
-    return Bucket(kept=kept.with_columns(splits.alias(SPLIT)).rechunk(), bad=bad)
 
 
 def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
@@ -89,6 +97,8 @@ def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
             f'Dataset "{dataset.name}": {_name(dataset)} returned {", ".join(own)}; a leading underscore is ours.'
         )
     keys, given = cleaned[dataset.key], rows[dataset.key]
+    if rows.height == 1 and cleaned.height == 1 and keys.dtype == given.dtype and keys[0] == given[0]:
+        return cleaned  # as below, for a service that decides on one row at a time
     is_unique = keys.n_unique() == len(keys) and not keys.null_count()
     if keys.dtype != given.dtype or not is_unique or not keys.is_in(given.implode()).all():
         raise DataError(

@@ -7,6 +7,7 @@ Rules:
 
 from hashlib import sha256
 
+import numpy as np
 import polars as pl
 
 from lockstep.errors import DataError
@@ -26,15 +27,23 @@ def content_digest(frame: pl.DataFrame) -> str:
         total.update(f"{column.name}\0{_type_name(column)}\0{len(column)}\0".encode())
         total.update(column.is_not_null().to_numpy().tobytes())
         if isinstance(column.dtype, pl.String | pl.Categorical | pl.Enum):
-            text = column.cast(pl.String).fill_null("")
-            total.update(text.str.len_bytes().cast(pl.UInt32).to_numpy().astype("<u4").tobytes())
-            total.update("".join(text.to_list()).encode())
+            for data in _lengths_and_bytes(column.cast(pl.String)):
+                total.update(data)
         else:
             numbers = column.to_physical()
             numbers = numbers.fill_null(value=False) if numbers.dtype == pl.Boolean else numbers.fill_null(0)
             values = numbers.to_numpy()
             total.update(values.astype(values.dtype.newbyteorder("<")).tobytes())
     return total.hexdigest()
+
+
+def _lengths_and_bytes(text: pl.Series) -> tuple[memoryview, memoryview]:
+    """The length of each text as four bytes, and the UTF-8 of all of them behind each other."""
+    array = (text.fill_null("") if text.null_count() else text).to_arrow(compat_level=pl.CompatLevel.oldest())
+    _, places, data = array.buffers()
+    ends = np.frombuffer(places, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
+    lengths = np.diff(ends).astype("<u4")
+    return lengths.data, memoryview(data or b"")[ends[0] : ends[-1]]
 
 
 def _type_name(column: pl.Series) -> str:

@@ -1,8 +1,12 @@
 """The Beam pipeline: files in, one Parquet part for each bucket out, under `scratch/` of the registry.
 
 Rules:
-- A Beam element is a file or a bucket of rows as Arrow bytes; never a single row.
-- The runner is always named, and the same pipeline runs on each of them.
+- A Beam element is a file, a piece of one, or the list of what a bucket is made of; never a row. Rows go from worker to
+  worker as files in the registry's `scratch/`, so that no runner has to hold them.
+- Memory does not grow with the number of rows: files are read in pieces, and there are more buckets where there are
+  more rows (`split.buckets_of`).
+- The runner is always named, and the same pipeline runs on each of them. What a worker needs is pickled: names of
+  functions, the dataset's declaration, and small values; `clean` is imported there.
 - Workers leave their results in the registry's `scratch/`, so nothing travels through the machine that starts the
   pipeline; their errors too, because each runner wraps these in its own way, and some keep no more than the text.
 - A worker may outlive a pipeline that failed. Once the scratch is closed, it leaves nothing there.
@@ -12,40 +16,39 @@ Rules:
 import io
 import json
 import logging
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
 from lockstep import errors
 from lockstep.data.bucket import RAW, as_bad, make_bucket
 from lockstep.data.content import content_digest
+from lockstep.data.engines import Runner
 from lockstep.data.profile import profile_of
+from lockstep.data.reading import Shard, chunks_of, expected_rows, shards_of
 from lockstep.data.rows import REASON, parse_rows
-from lockstep.data.sources import InputFile, read_rows
-from lockstep.data.split import BUCKETS, bucket_of, hash_keys
+from lockstep.data.runs import FULL_BYTES, FULL_RUN, MOST_CELLS, Run, Share, leave_run, rows_of, shares_of
+from lockstep.data.sources import InputFile
+from lockstep.data.split import buckets_of, hash_keys
 from lockstep.declare import Dataset
 from lockstep.errors import LockstepError
-from lockstep.registry import Objects, sha256_of
+from lockstep.registry import ObjectRef, Objects, sha256_of
+from lockstep.registry.scratch import Scratch
 
-_BAD: Final = BUCKETS  # rows that can't be used travel as one more bucket
+if TYPE_CHECKING:
+    import apache_beam as beam
+
 _ERROR: Final = "error-"
 _OPEN: Final = "open"  # stands in a scratch as long as it is wanted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Runner:
-    """Which Beam runner, and its pipeline options as they stand on a command line."""
-
-    name: str
-    options: tuple[str, ...] = ()
-
-
-DIRECT: Final = Runner(
-    name="apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-    options=("--direct_running_mode=multi_threading", "--direct_num_workers=2"),
-)
+def open_scratch(objects: Objects, scratch: str) -> None:
+    """Let workers leave their results there."""
+    objects.put(f"{scratch}/{_OPEN}", b"")
 
 
 def run_pipeline(dataset: Dataset, files: list[InputFile], *, uri: str, scratch: str, runner: Runner) -> None:
@@ -54,25 +57,46 @@ def run_pipeline(dataset: Dataset, files: list[InputFile], *, uri: str, scratch:
     Raises:
         DataError: a file or `clean` failed; no part is left that anybody refers to.
     """
+    try:
+        build_pipeline(dataset, files, uri=uri, scratch=scratch, runner=runner).run().wait_until_finish()
+    except Exception as error:
+        raise left_behind(Objects.open(uri), scratch) or error from error
+
+
+def build_pipeline(
+    dataset: Dataset, files: list[InputFile], *, uri: str, scratch: str, runner: Runner
+) -> "beam.Pipeline":
+    """The pipeline, which nothing has started yet; its workers write only as long as the scratch is open."""
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
-    Objects.open(uri).put(f"{scratch}/{_OPEN}", b"")
-    options = PipelineOptions([*runner.options, f"--job_name=lockstep-{dataset.name.replace('_', '-')}"])
-    try:
-        with beam.Pipeline(runner=runner.name, options=options) as pipeline:
-            _ = (
-                pipeline
-                | "files" >> beam.Create([file.path for file in files])
-                | "spread" >> beam.Reshuffle()
-                | "read" >> beam.FlatMap(within(uri, scratch, lambda path: list(read_file(dataset, path))))
-                | "bucket" >> beam.GroupByKey()
-                | "write"
-                >> beam.Map(within(uri, scratch, lambda item: write_bucket(dataset, item[0], item[1], uri, scratch)))
-            )
-    except Exception as error:
-        raise _left_behind(uri, scratch) or error from error
+    cells = min(buckets_of(expected_rows(dataset.source, files)), MOST_CELLS)
+    numbered = [(f"{number:06d}", file) for number, file in enumerate(files)]
+
+    def within(work: Callable[[Scratch, Any], Iterable[Any]]) -> Within:
+        return Within(uri=uri, scratch=scratch, work=work)
+
+    pipeline = beam.Pipeline(runner=runner.name, options=PipelineOptions([*runner.options]))
+    _ = (
+        pipeline
+        | "files" >> beam.Create(numbered)
+        | "spread files" >> beam.Reshuffle()
+        | "cut" >> beam.FlatMap(within(partial(cut_file, dataset)))
+        | "spread shards" >> beam.Reshuffle()
+        | "read" >> beam.FlatMap(within(partial(read_shard, dataset, scratch, cells)))
+        | "one key" >> beam.Map(_under_one_key)
+        | "all runs" >> beam.GroupByKey()
+        | "buckets" >> beam.FlatMap(_shares)
+        | "spread buckets" >> beam.Reshuffle()
+        | "write" >> beam.FlatMap(within(partial(write_bucket, dataset, scratch)))
+    )
+    return pipeline
+
+
+def is_open(objects: Objects, scratch: str) -> bool:
+    """Whether nothing has been deleted there; whoever deletes begins with the mark that says so."""
+    return objects.exists(f"{scratch}/{_OPEN}")
 
 
 def close_scratch(objects: Objects, scratch: str) -> None:
@@ -82,54 +106,90 @@ def close_scratch(objects: Objects, scratch: str) -> None:
         objects.delete_scratch(name)
 
 
-def read_file(dataset: Dataset, path: str) -> Iterator[tuple[int, bytes]]:
-    """The rows of one file as (bucket, Arrow bytes); those that can't be used under one more number.
+def cut_file(dataset: Dataset, _: Scratch, element: tuple[str, InputFile]) -> list[Shard]:
+    """The pieces of a file that may be read side by side.
 
     Raises:
         DataError: the file can't be read.
     """
-    rows = read_rows(dataset.source, path)
-    try:
-        parsed = parse_rows(rows.frame, dataset.schema)
-    except errors.DataError as error:
-        raise errors.DataError(f"File {path}: {error}") from None
-    ragged = rows.ragged.select("_file", "_line", REASON, pl.col("_text").alias(RAW))
-    yield _BAD, _to_bytes(pl.concat([as_bad(parsed.bad), ragged]))
-    if parsed.good.is_empty():
-        return
-    marked = parsed.good.with_columns(bucket_of(hash_keys(parsed.good[dataset.key])))
-    for (bucket,), part in marked.partition_by("_bucket", as_dict=True, include_key=False).items():
-        yield int(bucket), _to_bytes(part)
+    name, file = element
+    return shards_of(dataset.source, file, name)
 
 
-def write_bucket(dataset: Dataset, bucket: int, parts: Iterable[bytes], uri: str, scratch: str) -> int:
-    """Write one bucket's part, quarantine and summary; the same rows give the same bytes, so that a retry is harmless.
+def read_shard(dataset: Dataset, folder: str, cells: int, scratch: Scratch, shard: Shard) -> Iterator[Run]:
+    """Write the rows of a shard that can be used as runs, and the others as one table of bad rows.
+
+    Raises:
+        DataError: the file can't be read.
+    """
+    bad: list[pl.DataFrame] = []
+    for number, frames in enumerate(_in_runs(_typed(dataset, shard, bad))):
+        path = f"{folder}/run-{shard.name}-{number:05d}"
+        yield leave_run(scratch, path, shard.file.path, frames, cells)
+    scratch.leave(f"{folder}/bad-of-{shard.name}.arrow", _to_bytes(pl.concat(bad)))
+
+
+def _typed(dataset: Dataset, shard: Shard, bad: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The usable rows of each chunk, with the hash of the key; what can't be used goes to `bad`."""
+    for rows in chunks_of(dataset.source, shard):
+        try:
+            parsed = parse_rows(rows.frame, dataset.schema)
+        except errors.DataError as error:
+            raise errors.DataError(f"File {shard.file.path}: {error}") from None
+        bad += [as_bad(parsed.bad), rows.ragged.select("_file", "_line", REASON, pl.col("_text").alias(RAW))]
+        if not parsed.good.is_empty():
+            yield parsed.good.with_columns(hash_keys(parsed.good[dataset.key]))
+
+
+def _in_runs(frames: Iterable[pl.DataFrame]) -> Iterator[list[pl.DataFrame]]:
+    """The same frames, as many at a time as are worth a file."""
+    held: list[pl.DataFrame] = []
+    rows, size = 0, 0.0
+    for frame in frames:
+        held.append(frame)
+        rows, size = rows + frame.height, size + frame.estimated_size()
+        if rows >= FULL_RUN or size >= FULL_BYTES:
+            yield held
+            held, rows, size = [], 0, 0.0
+    if held:
+        yield held
+
+
+def _under_one_key(run: Run) -> tuple[int, Run]:
+    return 0, run
+
+
+def _shares(grouped: tuple[int, Iterable[Run]]) -> Iterator[Share]:
+    return shares_of(list(grouped[1]))
+
+
+def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) -> Iterator[int]:
+    """Write one bucket's part, quarantine and summary; whoever does it again finds them there.
 
     Raises:
         DataError: `clean` failed, or made what a snapshot can't keep.
     """
-    objects = Objects.open(uri)
-    rows = pl.concat([pl.read_ipc_stream(io.BytesIO(part)) for part in parts])
-    if bucket == _BAD:
-        objects.put(f"{scratch}/bad-{bucket:05d}.arrow", _to_bytes(rows.sort(pl.all())))
-        return bucket
-    made = make_bucket(dataset, rows)
-    objects.put(f"{scratch}/bad-{bucket:05d}.arrow", _to_bytes(made.bad))
+    made = make_bucket(dataset, rows_of(scratch, dataset, share))
+    if not made.bad.is_empty():
+        scratch.leave(f"{folder}/bad-{share.bucket:05d}.arrow", _to_bytes(made.bad))
     if made.kept.is_empty():
-        return bucket
+        return
     buffer = io.BytesIO()
     made.kept.write_parquet(buffer, compression="zstd")
-    part_ref = objects.put(f"{scratch}/part-{bucket:05d}.parquet", buffer.getvalue())
+    data = buffer.getvalue()
+    sha256 = sha256_of(data)
+    part = ObjectRef(path=f"{folder}/part-{share.bucket:05d}-{sha256[:12]}.parquet", sha256=sha256, size=len(data))
+    scratch.leave(part.path, data)  # named by content: a summary never speaks of what another try has written
     summary: dict[str, Any] = {
-        "bucket": bucket,
-        "part": asdict(part_ref),
+        "bucket": share.bucket,
+        "part": asdict(part),
         "rows": made.kept.height,
         "content": content_digest(made.kept),
         "columns": {name: str(dtype) for name, dtype in made.kept.schema.items()},
         "profile": profile_of(made.kept),
     }
-    objects.put(f"{scratch}/bucket-{bucket:05d}.json", json.dumps(summary, sort_keys=True).encode())
-    return bucket
+    scratch.leave(f"{folder}/bucket-{share.bucket:05d}.json", json.dumps(summary, sort_keys=True).encode())
+    yield share.bucket
 
 
 def _to_bytes(frame: pl.DataFrame) -> bytes:
@@ -138,28 +198,44 @@ def _to_bytes(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def within(uri: str, scratch: str, work: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The same work; it leaves an error of ours in the scratch before it raises it, and nothing once that is closed."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Within:
+    """Work on an element; an error of ours is left in the scratch before it is raised, nothing once that is closed."""
 
-    def watched(element: Any) -> Any:  # noqa: ANN401  whatever Beam hands over
-        objects = Objects.open(uri)
-        if not objects.exists(f"{scratch}/{_OPEN}"):
+    uri: str
+    scratch: str
+    work: Callable[[Scratch, Any], Iterable[Any]]
+
+    def __call__(self, element: Any) -> list[Any]:  # noqa: ANN401  whatever Beam hands over
+        """Do it."""
+        objects = _opened(os.getpid(), self.uri, self.scratch)
+        if not is_open(objects, self.scratch):
             return []
         try:
-            return work(element)
+            return list(self.work(objects, element))
         except LockstepError as error:
-            said = json.dumps({"kind": type(error).__name__, "text": str(error)}, sort_keys=True).encode()
-            objects.put(f"{scratch}/{_ERROR}{sha256_of(said)[:12]}.json", said)
+            objects.leave(*error_file(self.scratch, error))
             raise
         finally:
-            if not objects.exists(f"{scratch}/{_OPEN}"):  # closed meanwhile, perhaps before this wrote its last file
-                close_scratch(objects, scratch)
-
-    return watched
+            if not is_open(objects, self.scratch):  # closed meanwhile, perhaps before this wrote its last file
+                close_scratch(objects, self.scratch)
 
 
-def _left_behind(uri: str, scratch: str) -> LockstepError | None:
-    objects = Objects.open(uri)
+@lru_cache(maxsize=8)
+def _opened(process: int, uri: str, scratch: str) -> Scratch:
+    """One handle for each pipeline in each process: opening costs a connection, and does not survive a fork."""
+    del process, scratch
+    return Scratch.open(uri)
+
+
+def error_file(scratch: str, error: LockstepError) -> tuple[str, bytes]:
+    """The name and the content by which a worker, or a launcher, leaves an error there."""
+    said = json.dumps({"kind": type(error).__name__, "text": str(error)}, sort_keys=True).encode()
+    return f"{scratch}/{_ERROR}{sha256_of(said)[:12]}.json", said
+
+
+def left_behind(objects: Objects, scratch: str) -> LockstepError | None:
+    """The error that a worker, or a launcher, left there, if one did."""
     for name in objects.names(scratch):
         if f"/{_ERROR}" in name:
             said = json.loads(objects.get_unverified(name))

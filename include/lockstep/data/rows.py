@@ -17,7 +17,10 @@ from lockstep.errors import DataError
 
 REASON: Final = "_reason"
 WHERE: Final = ("_file", "_line")
+_PLACE: Final = "_place"
 _LONGEST_SHOWN: Final = 40
+_LONG: Final = 1000  # rows
+_FEW: Final = 6  # different texts
 _TRUE: Final = ("true", "yes", "y", "t", "1", "1.0")
 _FALSE: Final = ("false", "no", "n", "f", "0", "0.0")
 _DTYPES: Final[dict[str, type[pl.DataType]]] = {
@@ -60,26 +63,99 @@ def parse_rows(rows: pl.DataFrame, schema: Mapping[str, Column]) -> Parsed:
             f"Columns {', '.join(missing)} are declared, but the rows have only {', '.join(_own(rows))}. Correct the"
             " source or the declaration."
         )
-    where = [name for name in WHERE if name in rows.columns]
+    where: list[str] = [name for name in WHERE if name in rows.columns]
+    quick = _quick(rows, schema, where)
+    unclear = _unclear(rows, quick, schema)
+    if not unclear.any():
+        nothing = dict.fromkeys(schema, pl.String) | {name: rows.schema[name] for name in where}
+        return Parsed(good=quick, bad=pl.DataFrame(schema=nothing | {REASON: pl.String}))
+    places = pl.int_range(rows.height, eager=True).alias(_PLACE)
+    judged = _judge(rows.filter(unclear), quick.with_columns(places).filter(unclear), schema, where)
+    clear = quick.filter(~unclear)
+    if not judged.good.is_empty():
+        numbered = clear.with_columns(places.filter(~unclear))
+        clear = pl.concat([numbered, judged.good]).sort(_PLACE).drop(_PLACE)
+    return Parsed(good=clear, bad=judged.bad)
+
+
+def _unclear(rows: pl.DataFrame, quick: pl.DataFrame, schema: Mapping[str, Column]) -> pl.Series:
+    """Which rows have a cell that the quick way made nothing of, and that may not be blank, or is not."""
+    found = pl.repeat(value=False, n=rows.height, eager=True)
+    for name, column in schema.items():
+        nothing = quick[name].is_null() if quick[name].null_count() else None
+        if nothing is not None and column.nullable:
+            given = rows[name]
+            nothing &= (given != "") if given.dtype == pl.String else given.is_not_null()
+        if nothing is not None:
+            found |= nothing.fill_null(value=False)
+    return found
+
+
+def _judge(rows: pl.DataFrame, quick: pl.DataFrame, schema: Mapping[str, Column], where: list[str]) -> Parsed:
+    """Parse what the quick way could not: blanks around a cell do not count, and a row that can't be used says why."""
+    left = {name: column for name, column in schema.items() if quick[name].null_count()}
     text = rows.select(*(_as_text(rows, name) for name in schema), *where)
-    typed = text.select(*(_PARSERS[column.kind](pl.col(name)).alias(name) for name, column in schema.items()), *where)
-    reasons = [_reason(name, column) for name, column in schema.items()]
-    checked = typed.select(pl.col(name).is_null().alias(name) for name in schema)
+    typed = text.select(_PARSERS[column.kind](pl.col(name)).alias(name) for name, column in left.items())
     needed = pl.DataFrame(
-        {name: checked[name] & (text[name].is_not_null() | (not column.nullable)) for name, column in schema.items()}
+        {
+            name: typed[name].is_null() & (text[name].is_not_null() | (not column.nullable))
+            for name, column in left.items()
+        }
     )
-    if not needed.select(pl.any_horizontal(pl.all())).to_series().any():
-        return Parsed(good=typed, bad=text.clear().with_columns(pl.lit(None, pl.String).alias(REASON)))
     is_bad = needed.select(pl.any_horizontal(pl.all())).to_series()
-    failed = text.filter(is_bad)
+    failed, wrong = text.filter(is_bad), needed.filter(is_bad)
     why = failed.select(
         pl.concat_str(
-            [pl.when(needed.filter(is_bad)[name]).then(reason) for name, reason in zip(schema, reasons, strict=True)],
+            [pl.when(wrong[name]).then(_reason(name, column)) for name, column in left.items()],
             separator="; ",
             ignore_nulls=True,
         ).alias(REASON)
     )
-    return Parsed(good=typed.filter(~is_bad), bad=failed.with_columns(why.to_series()))
+    good = quick.with_columns(typed.get_columns()).filter(~is_bad)
+    return Parsed(good=good, bad=failed.with_columns(why.to_series()))
+
+
+def _quick(rows: pl.DataFrame, schema: Mapping[str, Column], where: list[str]) -> pl.DataFrame:
+    """The values that can be told without care, else null; whatever this makes of a cell, `_judge` makes of it too."""
+    values = rows.select(*(_value(rows[name], column) for name, column in schema.items()), *where)
+    doubtful = {
+        name: pl.col(name) != "" if column.kind == "str" else pl.col(name).is_finite()
+        for name, column in schema.items()
+        if column.kind in ("str", "float")
+    }  # a second step, as polars would make the values twice in one
+    some = values.select(~is_one.all() for is_one in doubtful.values()).row(0) if doubtful else ()
+    kept = [
+        pl.when(doubtful[name]).then(name).alias(name) for name, is_some in zip(doubtful, some, strict=True) if is_some
+    ]
+    return values.with_columns(kept) if kept else values
+
+
+def _value(cells: pl.Series, column: Column) -> pl.Expr | pl.Series:
+    name, dtype, cell, wanted = cells.name, cells.dtype, pl.col(cells.name), _DTYPES[column.kind]
+    if dtype == pl.String and column.kind in ("str", "bool") and (words := few_words(cells)):
+        if column.kind == "str" and all(word == word.strip() for word in words):
+            return cells  # there is nothing to be stripped
+        if column.kind == "bool" and all(word in _SPELT for word in words):
+            return pl.any_horizontal(cell == "", *(cell == word for word in words if _SPELT[word])).alias(name)
+    if dtype == pl.String or (column.kind == "str" and isinstance(dtype, pl.Categorical | pl.Enum)):
+        return _QUICK[column.kind](cell.cast(pl.String)).alias(name)
+    if dtype == wanted or (column.kind == "int" and dtype.is_integer() and dtype not in (pl.Int128, pl.UInt128)):
+        return cell.cast(wanted, strict=False).alias(name)
+    return pl.repeat(None, pl.len(), dtype=wanted).alias(name)  # only its text can tell
+
+
+def few_words(texts: pl.Series) -> list[str]:
+    """The different texts of a long column, if they are few: a look at each of these is cheaper than at each row."""
+    words: list[str] = []
+    if len(texts) < _LONG:
+        return words
+    rest = texts.is_not_null()
+    while (place := rest.arg_max()) is not None and rest[place]:
+        if len(words) == _FEW:
+            return []
+        words.append(texts[place])
+        rest &= texts != texts[place]
+    return words
 
 
 def _own(rows: pl.DataFrame) -> list[str]:
@@ -128,10 +204,20 @@ def _parse_date(text: pl.Expr) -> pl.Expr:
     return text.str.to_date("%Y-%m-%d", strict=False)
 
 
+_SPELT: Final = {
+    spelt: word in _TRUE for word in (*_TRUE, *_FALSE) for spelt in (word, word.capitalize(), word.upper())
+}
 _PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
     "int": _parse_int,
     "float": _parse_float,
     "str": lambda text: text,
     "bool": _parse_bool,
+    "date": _parse_date,
+}
+_QUICK: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
+    "int": lambda text: text.cast(pl.Int64, strict=False),
+    "float": lambda text: text.cast(pl.Float64, strict=False),
+    "str": lambda text: text.str.strip_chars(),
+    "bool": lambda text: text.replace_strict(_SPELT, default=None, return_dtype=pl.Boolean),
     "date": _parse_date,
 }

@@ -5,28 +5,34 @@ Rules:
   snapshot, which is neither written nor recorded again.
 - Files are written before the entry that names them; a killed attempt leaves scratch, and its retry ends in the same
   state.
+- It is taken in three parts, which processes on different machines may do: start, run the pipeline, finish.
+- A snapshot whose files were removed is not known any more: the same content is taken again, into a folder of a name
+  that was never removed.
 - Reading verifies the bytes of each part.
 """
 
 import importlib.metadata
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import polars as pl
 
 from lockstep.data.bucket import RAW
 from lockstep.data.content import content_digest
-from lockstep.data.pipeline import DIRECT, Runner, close_scratch, run_pipeline
+from lockstep.data.engines import Submission, check_submittable, job_name, runner_of
+from lockstep.data.pipeline import close_scratch, is_open, open_scratch, run_pipeline
 from lockstep.data.profile import finish, merge
 from lockstep.data.rows import REASON
 from lockstep.data.sources import InputFile, find_files
 from lockstep.data.split import SPLIT
+from lockstep.data.taking import SPEC, Taking
 from lockstep.declare import Dataset
-from lockstep.errors import DataError
+from lockstep.errors import DataError, UsageError
+from lockstep.places import Dataflow, Direct, Engine
 from lockstep.registry import (
     ObjectRef,
     Objects,
@@ -38,10 +44,16 @@ from lockstep.registry import (
     canonical_json,
     digest_of,
     files_of,
+    folder_of,
     read_manifest,
     sha256_of,
 )
+from lockstep.registry.names import free_folder
+from lockstep.registry.objects import SCRATCH
+from lockstep.registry.removal import told_if_removed
+from lockstep.switch import check
 
+DIRECT: Final = Direct()
 _REASONS_SHOWN = 3
 
 
@@ -50,28 +62,80 @@ def take_snapshot(
     dataset: Dataset,
     origin: Origin,
     *,
-    runner: Runner = DIRECT,
+    engine: Engine = DIRECT,
     nonce: Callable[[], str] = lambda: uuid4().hex,
 ) -> Version[SnapshotTaken]:
     """Preprocess what the dataset's source holds now, and record it unless it is recorded already.
 
     Raises:
         DataError: the source can't be read, `clean` failed, or no row can be used.
+        UsageError: workers of the engine could not read the registry, the source or `clean`, or it is Dataflow, whose
+            jobs are started in the parts below.
     """
+    if isinstance(engine, Dataflow):
+        raise UsageError(
+            f'Dataset "{dataset.name}": {engine} is used by the retraining DAG in Airflow, which finds a job again'
+            " after a crash. Retrain there, or say direct(), portable(…) or flink(…)."
+        )
+    while True:
+        taking = start_snapshot(registry, dataset, engine, name := nonce())
+        runner = runner_of(engine, Submission(name=job_name(dataset.name, name)))
+        try:
+            run_pipeline(dataset, list(taking.files), uri=registry.uri, scratch=taking.scratch, runner=runner)
+            version = finish_snapshot(registry, taking, origin, engine)
+        finally:
+            give_up(registry, taking.scratch)
+        if version is not None:
+            return version
+
+
+def start_snapshot(registry: Registry, dataset: Dataset, engine: Engine, name: str) -> Taking:
+    """Find the source's files, and open `scratch/<name>` with the spec for whoever runs the pipeline.
+
+    Raises:
+        DataError: the source can't be read.
+        UsageError: workers of the engine could not read the registry, the source or `clean`.
+    """
+    check(engine, f'Dataset "{dataset.name}"', registry.uri)
     files = find_files(dataset.source)
-    scratch = f"scratch/{nonce()}"
-    try:
-        run_pipeline(dataset, files, uri=registry.uri, scratch=scratch, runner=runner)
-        taken = _assemble(registry.objects, dataset, files, scratch, origin)
-    finally:
-        close_scratch(registry.objects, scratch)
+    check_submittable(engine, dataset, [file.path for file in files])
+    taking = Taking(dataset=dataset, files=tuple(files), scratch=f"{SCRATCH}/{name}")
+    registry.objects.put(f"{taking.scratch}/{SPEC}", taking.as_json())
+    open_scratch(registry.objects, taking.scratch)
+    return taking
+
+
+def finish_snapshot(
+    registry: Registry, taking: Taking, origin: Origin, engine: Engine
+) -> Version[SnapshotTaken] | None:
+    """Name what the pipeline made by its content, and record it unless it is recorded already.
+
+    It can be done again until the scratch is given up. None: the files of the same content were removed meanwhile, so
+    that the snapshot has to be taken again.
+
+    Raises:
+        DataError: no row can be used, or the scratch was cleared away.
+    """
+    taken = _assemble(registry, taking, origin, engine)
 
     def propose(state: State) -> SnapshotTaken | None:
-        known = any(version.digest == taken.digest for version in state.snapshots.get(dataset.name, ()))
-        return None if known else taken
+        is_gone = folder_of(taken.manifest.path) in state.removed  # taken for a killed attempt's, and removed
+        return None if is_gone or _known(state, taken) else taken
 
     registry.record(propose, origin)
-    return registry.state().snapshot_by_digest(dataset.name, taken.digest)
+    return _known(registry.state(), taken)
+
+
+def give_up(registry: Registry, scratch: str) -> None:
+    """Delete what the pipeline made and nobody refers to; workers that outlive it leave nothing more."""
+    close_scratch(registry.objects, scratch)
+
+
+def _known(state: State, taken: SnapshotTaken) -> Version[SnapshotTaken] | None:
+    """The version of that content whose files are there."""
+    past = state.snapshots.get(taken.dataset)
+    places = past.places("digest", taken.digest) if past else ()
+    return next((past[place] for place in places if past and not state.is_removed(past[place])), None)
 
 
 def read_snapshot(registry: Registry, version: Version[SnapshotTaken], split: str | None = None) -> pl.DataFrame:
@@ -79,26 +143,38 @@ def read_snapshot(registry: Registry, version: Version[SnapshotTaken], split: st
 
     Raises:
         ObjectMissing, ObjectDamaged: a part is not what the log promises.
+        VersionRemoved: its files were removed.
     """
-    files = files_of(version.fact.manifest, read_manifest(registry.objects, version.fact.manifest))
-    parts = [
-        pl.read_parquet(io.BytesIO(registry.objects.get(ref)))
-        for name, ref in sorted(files.items())
-        if name.startswith("part-")
-    ]
-    rows = pl.concat(parts)
-    return rows if split is None else rows.filter(pl.col(SPLIT) == split)
+    return pl.concat(list(read_parts(registry, version, split)))
 
 
-def _assemble(
-    objects: Objects, dataset: Dataset, files: list[InputFile], scratch: str, origin: Origin
-) -> SnapshotTaken:
+def read_parts(registry: Registry, version: Version[SnapshotTaken], split: str | None = None) -> Iterator[pl.DataFrame]:
+    """As `read_snapshot`, one part of the snapshot after the other; only one is held at a time.
+
+    Raises:
+        ObjectMissing, ObjectDamaged: a part is not what the log promises.
+        VersionRemoved: its files were removed.
+    """
+    with told_if_removed(registry.state, version):
+        files = files_of(version.fact.manifest, read_manifest(registry.objects, version.fact.manifest))
+        for name, ref in sorted(files.items()):
+            if name.startswith("part-"):
+                rows = pl.read_parquet(io.BytesIO(registry.objects.get(ref)))
+                yield rows if split is None else rows.filter(pl.col(SPLIT) == split)
+
+
+def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine) -> SnapshotTaken:
     """Name the pipeline's results by content, and write the manifest that holds them together."""
+    objects, dataset, files, scratch = registry.objects, taking.dataset, taking.files, taking.scratch
     names = objects.names(scratch)
     summaries = [json.loads(objects.get_unverified(name)) for name in names if "/bucket-" in name]
-    bad = pl.concat(
-        [pl.read_ipc_stream(io.BytesIO(objects.get_unverified(name))) for name in names if "/bad-" in name]
-    ).sort(REASON, RAW, "_file", "_line", nulls_last=True)
+    tables = [pl.read_ipc_stream(io.BytesIO(objects.get_unverified(name))) for name in names if "/bad-" in name]
+    if not is_open(objects, scratch):
+        raise DataError(
+            f'Dataset "{dataset.name}": its unfinished parts were cleared away, because nothing was added to them for'
+            " two days. Take the snapshot again."
+        )
+    bad = pl.concat(tables).sort(REASON, RAW, "_file", "_line", nulls_last=True)
     if not summaries:
         raise DataError(_nothing_usable(dataset, files, bad))
     digest = digest_of(
@@ -110,7 +186,7 @@ def _assemble(
             "quarantine": content_digest(bad.select(REASON, RAW)),
         }
     )
-    folder = f"datasets/{dataset.name}/{digest}"
+    folder = free_folder(dataset.name, digest, registry.state().removed)
     parts = {f"part-{summary['bucket']:05d}.parquet": summary for summary in summaries}
     refs = {name: _settle(objects, ObjectRef(**summary["part"]), f"{folder}/{name}") for name, summary in parts.items()}
     profile = merge(summary["profile"] for summary in summaries)
@@ -131,6 +207,7 @@ def _assemble(
         "clean": dataset.clean and f"{dataset.clean.__module__}.{dataset.clean.__qualname__}",
         "source": {**asdict(dataset.source), "files": [asdict(file) for file in files]},
         "libraries": {name: importlib.metadata.version(name) for name in ("apache-beam", "polars", "pyarrow")},
+        "engine": str(engine),
         "origin": asdict(origin),
     }
     ref = _put_manifest(objects, folder, manifest, refs, finish(profile), buffer.getvalue())
@@ -164,10 +241,11 @@ def _put_manifest(
         refs = parts | {name: objects.put(f"{folder}/{name}", data) for name, data in named.items()}
         files = {name: {"sha256": ref.sha256, "size": ref.size} for name, ref in refs.items()}
         objects.put_new(path, canonical_json(manifest | {"files": files}))
+    objects.sync(path)  # whoever wrote it may have been killed before its name was on the disk
     return objects.describe(path)
 
 
-def _nothing_usable(dataset: Dataset, files: list[InputFile], bad: pl.DataFrame) -> str:
+def _nothing_usable(dataset: Dataset, files: Collection[InputFile], bad: pl.DataFrame) -> str:
     if bad.is_empty():
         return f'Dataset "{dataset.name}": its {len(files)} files hold no rows. Put rows there, or correct the pattern.'
     commonest = bad[REASON].value_counts(sort=True).head(_REASONS_SHOWN).rows()

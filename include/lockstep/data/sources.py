@@ -1,49 +1,43 @@
-"""Files of rows: found by a pattern, read into frames.
+"""Files of rows: found by a pattern, in a folder or in a cloud.
 
 Rules:
 - A pattern that finds nothing is an error; it never stands for an empty dataset.
-- CSV comes as text, without guessing of types; a line with too many or too few fields is set aside with its number, and
-  does not harm its neighbours.
-- Each row knows its file and line (`_file`, `_line`; the header is line 1; a row with quoted line breaks counts as one
-  line). A line with nothing in it is no row, but is counted.
+- A pattern means the same everywhere: `*` and `?` stop at a "/", `**` does not, and hidden files are not meant.
+- Each file is recorded as it was found. A local one with its SHA-256; one in a cloud with the etag that the store keeps
+  of it, since a hash would need a second download. Whoever reads it refuses bytes of another etag.
 """
 
 import glob
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from hashlib import file_digest
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-import polars as pl
-import pyarrow as pa
-from pyarrow import csv as arrow_csv
-
-from lockstep.data.rows import REASON
+from lockstep.data.cloud import CloudFolder, Found, divide, is_cloud
 from lockstep.declare import Source
 from lockstep.errors import DataError
 
 DATA_VARIABLE: Final = "LOCKSTEP_DATA"
 _FILE: Final = "file://"
-_SHOWN: Final = 200
+_MAGIC: Final = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """One file of a source: size in bytes, SHA-256 in hex."""
+    """One file of a source: size in bytes, and either its SHA-256 in hex or, in a cloud, the store's etag.
+
+    `version` is the store's number of this state of the object, where it keeps one (on Google Cloud: the generation).
+    """
 
     path: str
     size: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
-    """What one file holds: `frame` with all its columns, and `ragged` with `_reason`, `_file`, `_line`, `_text`."""
-
-    frame: pl.DataFrame
-    ragged: pl.DataFrame
+    sha256: str | None = None
+    etag: str | None = None
+    version: str | None = None
 
 
 def find_files(source: Source) -> list[InputFile]:
@@ -52,44 +46,77 @@ def find_files(source: Source) -> list[InputFile]:
     Raises:
         DataError: there is none, or one can't be read.
     """
-    root, pattern = _root(), _path_pattern(source.pattern)
-    found = (root / name for name in glob.glob(pattern, root_dir=root, recursive=True))  # noqa: PTH207  Path.glob refuses an absolute pattern
-    paths = sorted(str(path) for path in found if path.is_file())
-    if not paths:
+    said = f'Source {source.format}("{source.pattern}"): '
+    root = os.environ.get(DATA_VARIABLE) or "."
+    if is_cloud(source.pattern) or (is_cloud(root) and not Path(_path_pattern(source.pattern)).is_absolute()):
+        where, files = _in_cloud(root, source.pattern, said)
+    else:
+        where, files = _in_folder(root, source.pattern, said)
+    if not files:
         raise DataError(
-            f'Source {source.format}("{source.pattern}"): no file matches {root / pattern}. Relative patterns start at'
-            f" the folder in {DATA_VARIABLE} ({os.environ.get(DATA_VARIABLE) or 'not set, so the working folder'}); put"
-            " files there or correct the pattern."
+            f"{said}no file matches {where}. Relative patterns start at the folder in {DATA_VARIABLE}"
+            f" ({os.environ.get(DATA_VARIABLE) or 'not set, so the working folder'}); put files there or correct the"
+            " pattern."
         )
+    return files
+
+
+def _in_folder(root: str, pattern: str, said: str) -> tuple[str, list[InputFile]]:
+    start, wanted = Path(_path_pattern(root)).absolute(), _path_pattern(pattern)
+    found = (start / name for name in glob.glob(wanted, root_dir=start, recursive=True))  # noqa: PTH207  Path.glob refuses an absolute pattern
+    paths = sorted(str(path) for path in found if path.is_file())
     try:
-        return [_describe(path) for path in paths]
+        return str(start / wanted), [_describe(path) for path in paths]
     except OSError as error:
-        raise DataError(f'Source {source.format}("{source.pattern}"): {error}. Check the rights of the file.') from None
+        raise DataError(f"{said}{error}. Check the rights of the file.") from None
 
 
-def read_rows(source: Source, path: str) -> Rows:
-    """All rows of one file.
+def _in_cloud(root: str, pattern: str, said: str) -> tuple[str, list[InputFile]]:
+    """Look below the last folder whose name is no pattern; what LOCKSTEP_DATA says is never one."""
+    if is_cloud(pattern):
+        bucket, wanted = divide(pattern)
+        literal: list[str] = []
+    else:
+        bucket, start = divide(root)
+        literal, wanted = [part for part in start.split("/") if part], pattern
+    parts = [part for part in wanted.split("/") if part]
+    while len(parts) > 1 and not _MAGIC.intersection(parts[0]):
+        literal.append(parts.pop(0))
+    folder = CloudFolder.open(bucket, said)
+    prefix = "/".join(literal)
+    is_flat = len(parts) == 1 and parts[0] != "**"
+    found = [
+        InputFile(path=f"{bucket}/{item.key}", size=item.size, etag=item.etag, version=item.version)
+        for item in _matching(folder.files(prefix, is_flat=is_flat), len(literal), parts)
+    ]
+    return "/".join([bucket, *literal, *parts]), sorted(found, key=lambda file: file.path)
 
-    Raises:
-        DataError: it is not a file of the source's format, is empty, is not UTF-8, or its header names a column twice.
-    """
-    frame, ragged = (_read_csv if source.format == "csv" else _read_parquet)(path)
-    return Rows(frame=frame, ragged=ragged)
+
+def _matching(items: Iterator[Found], below: int, parts: list[str]) -> Iterator[Found]:
+    return (item for item in items if _matches(item.key.split("/")[below:], parts))
+
+
+def _matches(names: list[str], parts: list[str]) -> bool:
+    """Whether the names of a path, from folder to file, are as the parts of a pattern say."""
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        is_seen = not names or not names[0].startswith(".")
+        return _matches(names, parts[1:]) or (bool(names) and is_seen and _matches(names[1:], parts))
+    if not names or (names[0].startswith(".") and not parts[0].startswith(".")):
+        return False
+    return fnmatchcase(names[0], parts[0]) and _matches(names[1:], parts[1:])
 
 
 def _path_pattern(pattern: str) -> str:
     if pattern.startswith(_FILE):
         return unquote(pattern.removeprefix(_FILE))  # not taken apart as an address: a "?" is part of the pattern
-    if "://" in pattern:
+    if "://" in pattern and not is_cloud(pattern):
         raise DataError(
-            f'Source "{pattern}": sources are read from folders and file:/// addresses; copy the files there.'
+            f'Source "{pattern}": sources are read from folders and from file:///, gs://, s3:// and az:// addresses;'
+            " copy the files there."
         )
     return pattern
-
-
-def _root() -> Path:
-    """Where relative patterns start; a folder's own name is no pattern, whatever stands in it."""
-    return Path(_path_pattern(os.environ.get(DATA_VARIABLE) or ".")).absolute()
 
 
 def _describe(path: str) -> InputFile:
@@ -97,80 +124,3 @@ def _describe(path: str) -> InputFile:
         return InputFile(
             path=path, size=os.fstat(file.fileno()).st_size, sha256=file_digest(file, "sha256").hexdigest()
         )
-
-
-def _no_ragged() -> pl.DataFrame:
-    return pl.DataFrame(schema={"_line": pl.Int64, "_file": pl.String, "_text": pl.String, REASON: pl.String})
-
-
-def _read_parquet(path: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    try:
-        frame = pl.read_parquet(path, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"File {path} can't be read as Parquet: {error}. Write it again, or take it away.") from None
-    numbered = frame.with_columns(_file=pl.lit(path), _line=pl.int_range(1, frame.height + 1, dtype=pl.Int64))
-    return numbered, _no_ragged()
-
-
-def _read_csv(path: str) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Through pyarrow, whose reader hands over a ragged line instead of failing the file or cutting the line."""
-    ragged: list[arrow_csv.InvalidRow] = []
-
-    def set_aside(row: arrow_csv.InvalidRow) -> str:
-        ragged.append(row)
-        return "skip"
-
-    header = _header(path)
-    try:
-        table = arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(use_threads=False),  # only then does a ragged row know its number
-            parse_options=arrow_csv.ParseOptions(
-                newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=set_aside
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(header, pa.string()),
-                strings_can_be_null=False,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(
-            f"File {path} can't be read as CSV: {error}. Write it again as UTF-8 with a header line."
-        ) from None
-    frame = pl.DataFrame(table)
-    skipped = pl.Series([row.number for row in ragged], dtype=pl.Int64)
-    lines = pl.Series("_line", range(2, 2 + frame.height + len(ragged)), dtype=pl.Int64)
-    bad = pl.DataFrame(
-        {
-            "_line": skipped,
-            "_file": [path] * len(ragged),
-            "_text": [row.text[:_SHOWN] for row in ragged],
-            REASON: [f"{row.actual_columns} fields where the header has {row.expected_columns}" for row in ragged],
-        },
-        schema=_no_ragged().schema,
-    )
-    has_content = frame.select(pl.any_horizontal(pl.all() != "")).to_series()
-    numbered = frame.with_columns(lines.filter(~lines.is_in(skipped.to_list())), _file=pl.lit(path))
-    return numbered.filter(has_content), bad
-
-
-def _header(path: str) -> list[str]:
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            first = file.readline()
-        names = (
-            [str(name) for name in arrow_csv.read_csv(pa.BufferReader(first.encode() + b"\n")).column_names]
-            if first
-            else []
-        )
-    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
-        raise DataError(
-            f"File {path}: its header can't be read: {error}. Write it as UTF-8 with a header line."
-        ) from None
-    if not any(name.strip() for name in names):
-        raise DataError(f"File {path} is empty; a CSV file has a header line with the names of its columns.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"File {path}: its header names {', '.join(twice)} more than once. Rename the columns.")
-    return names

@@ -1,0 +1,75 @@
+"""A snapshot that is being taken: all that a pipeline needs to know, as one value that JSON can say.
+
+Rules:
+- It stands beside the pipeline's results, so that whoever carries it out, there or later, needs only its address.
+- A dataset comes back as it was declared, as far as a pipeline reads it: `clean` is found by its name.
+"""
+
+import importlib
+import json
+from dataclasses import asdict, dataclass
+from functools import reduce
+from typing import Any, Final
+
+from lockstep.data.sources import InputFile
+from lockstep.declare import COLUMN_TYPES, Dataset, HashSplit, Source
+from lockstep.errors import UsageError
+from lockstep.registry import Objects
+
+SPEC: Final = "spec.json"
+_TYPES: Final = {kind: plain for plain, kind in COLUMN_TYPES.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taking:
+    """What is read, how, and where below `scratch/` the results go."""
+
+    dataset: Dataset
+    files: tuple[InputFile, ...]
+    scratch: str
+
+    def as_json(self) -> bytes:
+        """The spec. A `clean` without a name to find it by can't be read again; see `engines.check_submittable`."""
+        dataset = self.dataset
+        clean = dataset.clean and f"{dataset.clean.__module__}:{dataset.clean.__qualname__}"
+        said = {
+            "name": dataset.name,
+            "source": asdict(dataset.source),
+            "key": dataset.key,
+            "columns": [[name, column.kind, column.nullable] for name, column in dataset.schema.items()],
+            "clean": clean,
+            "split": asdict(dataset.split),
+        }
+        files = [asdict(file) for file in self.files]
+        return json.dumps({"dataset": said, "files": files, "scratch": self.scratch}, ensure_ascii=False).encode()
+
+
+def read_taking(objects: Objects, scratch: str) -> Taking:
+    """Read the spec that stands in a scratch.
+
+    Raises:
+        ObjectMissing: nothing stands there any more.
+        UsageError: `clean` can't be imported here.
+    """
+    found = json.loads(objects.get_unverified(f"{scratch}/{SPEC}"))
+    said = found["dataset"]
+    dataset = Dataset(
+        said["name"],
+        source=Source(**said["source"]),
+        key=said["key"],
+        columns={name: _TYPES[kind] | None if nullable else _TYPES[kind] for name, kind, nullable in said["columns"]},
+        clean=_imported(said["name"], said["clean"]) if said["clean"] else None,
+        split=HashSplit(**said["split"]),
+    )
+    return Taking(dataset=dataset, files=tuple(InputFile(**file) for file in found["files"]), scratch=found["scratch"])
+
+
+def _imported(dataset: str, text: str) -> Any:  # noqa: ANN401  whatever bears that name
+    module, _, name = text.partition(":")
+    try:
+        return reduce(getattr, name.split("."), importlib.import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise UsageError(
+            f'Dataset "{dataset}": its clean, {module}.{name}, can\'t be imported here: {error}. Add the folder that'
+            " holds it to PYTHONPATH, or the package to the image."
+        ) from error

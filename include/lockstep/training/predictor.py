@@ -94,8 +94,12 @@ class Predictor:
 
     def prediction_columns(self, rows: pl.DataFrame) -> pl.DataFrame:
         """What this model gives to the models that build on it, a row for each row."""
-        scores, names = self.scores(rows), self.prediction_names
-        return pl.DataFrame({name: scores[:, i - len(names)] for i, name in enumerate(names)})  # of two, the last
+        return pl.DataFrame(self.named_predictions(self.scores(rows)))
+
+    def named_predictions(self, scores: Floats) -> dict[str, Floats]:
+        """The columns of `prediction_columns` out of scores that are known already."""
+        names = self.prediction_names
+        return {name: scores[:, i - len(names)] for i, name in enumerate(names)}  # of two classes, the last
 
 
 def with_predictions(rows: pl.DataFrame, upstream: tuple[Predictor, ...]) -> pl.DataFrame:

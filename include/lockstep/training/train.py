@@ -2,45 +2,35 @@
 
 Rules:
 - Training adds a candidate. It moves no stage and starts nothing downstream.
-- A recipe is the snapshot, the upstream versions, the parameters, the code and what is declared of features and target.
-  The same recipe is not trained again unless forced, and a retried job finds what its first attempt has recorded.
+- Everything that needs the graph is done when it is planned. What then trains needs the registry and the plan alone, in
+  this process or in a job elsewhere, and gives the same version but for the job that it names.
+- The same recipe is not trained again unless forced, and a retried job finds what its first attempt has recorded.
 - A version that misses an expectation is recorded all the same; it can't be promoted.
-- Before a version is recorded, its file has been loaded back and predicts the same.
+- The manifest says what it takes to train the version again: source, snapshot, upstream, parameters, how the estimator
+  is made, what is hidden from it, and the libraries.
 """
 
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
-import numpy as np
 import polars as pl
 
 from lockstep.data import SPLIT, read_snapshot
-from lockstep.declare import Model, Task
-from lockstep.errors import TrainingError, UsageError
+from lockstep.errors import UsageError
 from lockstep.graph import Graph
-from lockstep.registry import (
-    ModelTrained,
-    ObjectRef,
-    Origin,
-    Registry,
-    SnapshotTaken,
-    State,
-    Version,
-    digest_of,
-    put_folder,
-    sha256_of,
-)
-from lockstep.training.evaluate import check_expectations, evaluate, missed
-from lockstep.training.features import forbidden_columns, make_features
-from lockstep.training.fit import build_estimator, fit
-from lockstep.training.predictor import Predictor
-from lockstep.training.source import call_of, name_of, source_archive
-from lockstep.training.storage import FILE, dump, load, load_model
+from lockstep.registry import ModelTrained, Origin, Registry, SnapshotTaken, State, Version, put_folder
+from lockstep.registry.removal import check_kept
+from lockstep.training.convert import Converted, convert
+from lockstep.training.evaluate import missed
+from lockstep.training.fit import build_estimator
+from lockstep.training.learn import Learned, learn
+from lockstep.training.plan import Plan, plan_training
+from lockstep.training.portable import ONNX, ONNX_FILE, load_scorer
+from lockstep.training.storage import FILE, load_model
 
-_LIBRARIES = ("numpy", "polars", "scikit-learn", "skops")
-_CHECKED_ROWS = 1000
+LIBRARIES: Final = ("numpy", "polars", "scikit-learn", "skops")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +57,8 @@ def check_parameters(graph: Graph, model: str, parameters: Mapping[str, Any]) ->
     Raises:
         UsageError: an unknown parameter; TrainingError: the estimator can't be built.
     """
-    build_estimator(graph.model(model), parameters)
+    declared = graph.model(model)
+    build_estimator(model, declared.task, declared.estimator, parameters)
 
 
 def resolve_upstream(
@@ -118,167 +109,136 @@ def train_model(
         UsageError: an unknown model, parameter or metric.
         TrainingError: the estimator can't be built, fitted or saved.
         ObjectMissing, ObjectDamaged: a file is not what the log promises.
+        VersionRemoved: the files of the snapshot, or of a version that it builds on, were removed.
     """
-    model, chosen = graph.model(name), dict(parameters or {})
-    check_expectations(model)
-    estimator = build_estimator(model, chosen)
-    source = source_archive(model)
-    recipe = digest_of(
-        {
-            "model": name,
-            "snapshot": snapshot.digest,
-            "upstream": {above: version.digest for above, version in upstream.items()},
-            "parameters": chosen,
-            "source": sha256_of(source),
-            "estimator": call_of(model.estimator),
-            "target": model.target,
-            "hidden": forbidden_columns(graph, model),
-            "expects": {metric: asdict(bound) for metric, bound in model.expects.items()},
-        }
-    )
-    known = _known(registry.state(), name, recipe, origin, force=force)
-    if known is not None:
-        return Training(version=known, is_new=False)
-    source_ref = registry.objects.put(f"sources/{sha256_of(source)}.tar.gz", source)
-    fitted = _fit(registry, graph, model, estimator, snapshot, upstream)
-    trained = _store(registry, model, fitted, snapshot, source_ref, recipe, chosen, origin)
+    planned = plan_training(graph, name, snapshot=snapshot, upstream=upstream, parameters=parameters, force=force)
+    found = trained_before(registry, planned.plan, origin)
+    if found is not None:
+        return found
+    planned.keep_source(registry)
+    return carry_out(registry, planned.plan, origin, planned.estimator)
+
+
+def trained_before(registry: Registry, plan: Plan, origin: Origin) -> Training | None:
+    """What a plan would find instead of training, or None; what is found lasts from here on."""
+    known = _known(registry.state(), plan, origin)
+    if known is None:
+        return None
+    registry.record(lambda _: None, origin)  # nothing to write; but whoever wrote it may not have come to its end
+    return Training(version=known, is_new=False)
+
+
+def carry_out(
+    registry: Registry,
+    plan: Plan,
+    origin: Origin,
+    estimator: Any,  # noqa: ANN401  scikit-learn estimators share no type
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> Training:
+    """Train what a plan says with a new, unfitted estimator, and record it as a candidate.
+
+    `check` is called when all code has run, before anything is written; it may refuse what was trained.
+
+    Raises:
+        TrainingError: the estimator can't be fitted or saved.
+        ObjectMissing, ObjectDamaged, VersionRemoved: as `train_model`.
+    """
+    state, own = registry.state(), frozenset(plan.own)
+    snapshot = state.snapshot(plan.snapshot)
+    upstream = [state.model_by_digest(name, digest) for name, digest in plan.builds_on]
+    below = tuple(load_model(registry, version, own=own) for version in upstream)
+    rows = read_snapshot(registry, snapshot)
+    learned = learn(plan.lesson, estimator, rows, below, own)
+    converted = _convert(registry, plan, learned, rows)
+    check()
+    record = _what_made_it(plan, learned, snapshot) | {
+        "recipe": plan.recipe,
+        "parameters": plan.parameters,
+        "origin": asdict(origin),
+        ONNX: converted.told,
+    }
+    files = {FILE: learned.data} | ({ONNX_FILE: converted.data} if converted.data is not None else {})
+    trained = _store(registry, plan, learned, record, files, snapshot)
 
     def propose(state: State) -> ModelTrained | None:
-        return None if _known(state, name, recipe, origin, force=force) else trained
+        check_kept(state, snapshot, *upstream)
+        return None if _known(state, plan, origin) else trained
 
     entry = registry.record(propose, origin)
     state = registry.state()
-    earlier = None if entry else _known(state, name, recipe, origin, force=force)
-    return Training(version=earlier or state.model_by_digest(name, trained.digest), is_new=entry is not None)
+    earlier = None if entry else _known(state, plan, origin)
+    return Training(version=earlier or state.model_by_digest(plan.model, trained.digest), is_new=entry is not None)
 
 
-def _known(state: State, name: str, recipe: str, origin: Origin, *, force: bool) -> Version[ModelTrained] | None:
+def _known(state: State, plan: Plan, origin: Origin) -> Version[ModelTrained] | None:
     """The version of that recipe; where training is forced, only one that this very job has made in an earlier try."""
-    for version in reversed(state.models.get(name, ())):
+    for version in reversed(state.models_by_recipe(plan.model, plan.recipe)):
         own = origin.job is not None and origin.job.is_same_as(version.recorded.origin.job)
-        if version.fact.recipe == recipe and (own or not force):
+        if own or not plan.force:
             return version
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fitted:
-    predictor: Predictor
-    data: bytes
-    types: tuple[str, ...]
-    dtypes: dict[str, str]
-    rows: dict[str, int]
-    metrics: dict[str, dict[str, float | None]]
-
-
-def _fit(
-    registry: Registry,
-    graph: Graph,
-    model: Model,
-    estimator: Any,  # noqa: ANN401  scikit-learn estimators share no type
-    snapshot: Version[SnapshotTaken],
-    upstream: Mapping[str, Version[ModelTrained]],
-) -> _Fitted:
-    rows = read_snapshot(registry, snapshot)
-    below = tuple(load_model(registry, version) for version in upstream.values())
-    parts = {
-        split: make_features(graph, model, rows.filter(pl.col(SPLIT) == split), below)
-        for split in ("train", "validation", "test")
+def _what_made_it(plan: Plan, learned: Learned, snapshot: Version[SnapshotTaken]) -> dict[str, Any]:
+    """The part of a manifest from which the version can be trained again."""
+    lesson, predictor = plan.lesson, learned.predictor
+    return {
+        "kind": "model",
+        "model": plan.model,
+        "task": lesson.task.value,
+        "target": lesson.target,
+        "hidden": list(lesson.hidden),
+        "classes": list(predictor.classes),
+        "features": list(predictor.features),
+        "dtypes": learned.dtypes,
+        "types": list(learned.types),
+        "snapshot": {"dataset": snapshot.name, "digest": snapshot.digest, "version": snapshot.ref},
+        "upstream": {above.name: above.digest for above in predictor.upstream},
+        "builds_on": [above.name for above in predictor.upstream],  # their order, which an object has not
+        "estimator": {"function": plan.function, "call": plan.call, "params": _params(predictor.estimator)},
+        "source": asdict(plan.source),
+        "code": {"sha256": plan.code, "commit": plan.commit, "dirty": plan.dirty},
+        "libraries": library_versions(),
     }
-    features, target = parts["train"]
-    fit(model, estimator, features, target.to_numpy())
-    data, types = dump(model, estimator)
-    classes = tuple(estimator.classes_.tolist()) if model.task is Task.CLASSIFICATION else ()
-    predictor = Predictor(
-        name=model.name,
-        digest="",
-        task=model.task,
-        features=tuple(features.columns),
-        classes=classes,
-        estimator=estimator,
-        upstream=below,
-    )
-    _check_reload(model, predictor, data, types, parts["test"][0])
-    metrics = {
-        split: evaluate(
-            model.task, classes, truth.to_numpy(), predictor.scores_of(frame) if len(truth) else np.empty((0, 1))
-        )
-        for split, (frame, truth) in parts.items()
-        if split != "train"
-    }
-    return _Fitted(
-        predictor=predictor,
-        data=data,
-        types=types,
-        dtypes={name: str(dtype) for name, dtype in features.schema.items()},
-        rows={split: len(truth) for split, (_, truth) in parts.items()},
-        metrics=metrics,
-    )
 
 
-def _check_reload(
-    model: Model, predictor: Predictor, data: bytes, types: tuple[str, ...], features: pl.DataFrame
-) -> None:
-    sample = features.head(_CHECKED_ROWS)
-    if sample.is_empty():
-        return
-    again = load(data, types, f'Model "{model.name}"')
-    method = "predict_proba" if model.task is Task.CLASSIFICATION else "predict"
-    if not np.array_equal(getattr(again, method)(sample), getattr(predictor.estimator, method)(sample)):
-        raise TrainingError(
-            f'Model "{model.name}": after it was saved and loaded, {type(again).__name__} predicts something else, so'
-            " that what was evaluated is not what would answer. Use an estimator that skops restores exactly."
-        )
+def _convert(registry: Registry, plan: Plan, learned: Learned, rows: pl.DataFrame) -> Converted:
+    """The model for ONNX Runtime, if that predicts the same on the test split."""
+    is_test = (pl.col(SPLIT) == "test") & pl.col(plan.lesson.target).is_not_null()
+    upstream = tuple(load_scorer(registry, above) for above in learned.predictor.upstream)
+    return convert(learned.predictor, learned.dtypes, len(learned.data), rows.filter(is_test), upstream)
 
 
 def _store(
     registry: Registry,
-    model: Model,
-    fitted: _Fitted,
+    plan: Plan,
+    learned: Learned,
+    record: dict[str, Any],
+    files: Mapping[str, bytes],
     snapshot: Version[SnapshotTaken],
-    source: ObjectRef,
-    recipe: str,
-    parameters: dict[str, Any],
-    origin: Origin,
 ) -> ModelTrained:
     """Write the files of a version; it exists once the log names it."""
-    below = {above.name: above.digest for above in fitted.predictor.upstream}
-    metrics = fitted.metrics["test"]
-    misses = missed(model.expects, metrics)
-    manifest = {
-        "kind": "model",
-        "model": model.name,
-        "task": model.task.value,
-        "target": model.target,
-        "classes": list(fitted.predictor.classes),
-        "features": list(fitted.predictor.features),
-        "dtypes": fitted.dtypes,
-        "types": list(fitted.types),
-        "recipe": recipe,
-        "snapshot": {"dataset": snapshot.name, "digest": snapshot.digest, "version": snapshot.ref},
-        "upstream": below,
-        "parameters": parameters,
-        "estimator": {"function": name_of(model.estimator), "params": _params(fitted.predictor.estimator)},
-        "rows": fitted.rows,
+    metrics, expects = learned.metrics["test"], dict(plan.expects)
+    misses = missed(expects, metrics)
+    manifest = record | {
+        "rows": learned.rows,
         "metrics": metrics,
-        "validation_metrics": fitted.metrics["validation"],
-        "expects": {metric: str(bound) for metric, bound in model.expects.items()},
+        "validation_metrics": learned.metrics["validation"],
+        "expects": {metric: str(bound) for metric, bound in expects.items()},
         "missed": list(misses),
-        "source": asdict(source),
-        "libraries": _versions(),
-        "origin": asdict(origin),
     }
-    ref = put_folder(registry.objects, f"models/{model.name}", manifest, {FILE: fitted.data})
+    ref = put_folder(registry.objects, f"models/{plan.model}", manifest, files, removed=registry.state().removed)
     return ModelTrained(
-        model=model.name,
+        model=plan.model,
         digest=ref.sha256,
         manifest=ref,
-        recipe=recipe,
+        recipe=plan.recipe,
         dataset=snapshot.name,
         snapshot=snapshot.digest,
-        upstream=below,
-        parameters=parameters,
-        source=source.sha256,
+        upstream=record["upstream"],
+        parameters=plan.parameters,
+        source=plan.source.sha256,
         metrics=metrics,
         missed=misses,
     )
@@ -290,7 +250,8 @@ def _params(estimator: Any) -> dict[str, str]:  # noqa: ANN401  scikit-learn est
     }
 
 
-def _versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
+    """The libraries whose versions decide what a training gives, as they are installed here."""
     from lockstep import __version__
 
-    return {"lockstep": __version__} | {name: importlib.metadata.version(name) for name in _LIBRARIES}
+    return {"lockstep": __version__} | {name: importlib.metadata.version(name) for name in LIBRARIES}

@@ -1,0 +1,224 @@
+"""A model version as it answers: through ONNX Runtime where that was shown to give the same, else through scikit-learn.
+
+Rules:
+- An ONNX file has one input for each feature (n × 1): texts as texts, everything else as float64. Its one output is
+  what `Predictor.scores` gives.
+- ONNX Runtime is asked about whole rows alone. One with a blank, or with a number that is not finite, goes to
+  scikit-learn, which may refuse it; ONNX Runtime would not.
+- What scikit-learn answers is equal to `Predictor.scores`, down to the models that it builds on. What ONNX Runtime
+  answers comes from the chain that was compared, each model above in its own way.
+- A session computes on one thread: who serves more at a time has more processes.
+"""
+
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Final, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from lockstep.declare import Task
+from lockstep.registry import Registry, files_of, read_manifest
+from lockstep.registry.removal import told_if_removed
+from lockstep.training.predictor import Floats, Predictor
+
+ONNX_FILE: Final = "model.onnx"
+ONNX: Final = "onnx"  # the key in the manifest
+INSTALL: Final = 'install the extra "onnx"'
+_OLD: Final = "it was trained before Lockstep wrote ONNX files"
+
+Known = MutableMapping[tuple[str, bool], Floats]
+
+
+class Scorer(Protocol):
+    """A model version that scores cleaned rows."""
+
+    @property
+    def predictor(self) -> Predictor:
+        """The version."""
+
+    @property
+    def reason(self) -> str:
+        """Why scikit-learn answers; blank where ONNX Runtime does."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether a few rows take less than a millisecond: nothing of the chain is scikit-learn's."""
+
+    def scores(self, rows: pl.DataFrame, known: Known) -> Floats:
+        """As `Predictor.scores`; what was computed of these rows is found in `known`, and left there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plain:
+    """Scikit-learn."""
+
+    predictor: Predictor
+    reason: str
+    is_quick: bool = False
+
+    def scores(self, rows: pl.DataFrame, known: Known) -> Floats:
+        """What the predictor says."""
+        key = (self.predictor.digest, False)
+        if key not in known:
+            known[key] = self.predictor.scores(rows)
+        return known[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portable:
+    """ONNX Runtime.
+
+    Attributes:
+        run: inputs by name (each n × 1) → scores (n × classes, or n × 1).
+        texts: the features that are texts.
+        upstream: those that the model builds on.
+    """
+
+    predictor: Predictor
+    run: Callable[[Mapping[str, NDArray[Any]]], Floats]
+    texts: frozenset[str]
+    upstream: tuple[Scorer, ...]
+    reason: str = ""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether all models above are quick."""
+        return all(above.is_quick for above in self.upstream)
+
+    def scores(self, rows: pl.DataFrame, known: Known) -> Floats:
+        """What ONNX Runtime says, and scikit-learn of the rows that it is not asked about."""
+        key = (self.predictor.digest, True)
+        if key not in known:
+            known[key] = self._scores(rows, known)
+        return known[key]
+
+    def takes(self, rows: pl.DataFrame, known: Known) -> NDArray[np.bool_]:
+        """Which rows ONNX Runtime is asked about (n)."""
+        return self._feed(rows, known)[1]
+
+    def _scores(self, rows: pl.DataFrame, known: Known) -> Floats:
+        one = self._feed_one(rows, known) if rows.height == 1 else None
+        feed, taken = (one, np.ones(1, np.bool_)) if one is not None else self._feed(rows, known)
+        if not taken.any():
+            return self.predictor.scores(rows)
+        found = self.run(feed if taken.all() else {name: values[taken] for name, values in feed.items()})
+        sound = np.isfinite(found).all(axis=1)
+        if len(found) == rows.height and sound.all():
+            return found
+        taken[np.flatnonzero(taken)[~sound]] = False
+        scores = np.empty((rows.height, found.shape[1]))
+        scores[taken] = found[sound]
+        scores[~taken] = self.predictor.scores(rows.filter(pl.Series(~taken)))
+        return scores
+
+    def _feed_one(self, rows: pl.DataFrame, known: Known) -> dict[str, NDArray[Any]] | None:
+        """The inputs of a single row, out of Python values, since columns cost more; None: it needs a second look."""
+        values = dict(zip(rows.columns, rows.row(0), strict=True)) | {
+            name: float(column[0]) for name, column in self._given(rows, known).items()
+        }
+        feed: dict[str, NDArray[Any]] = {}
+        for name in self.predictor.features:
+            value = values.get(name)
+            if name in self.texts:
+                if type(value) is not str:
+                    return None
+                feed[name] = np.array([[value]], dtype=np.object_)
+            elif isinstance(value, int | float) and isfinite(value):
+                feed[name] = np.array([[value]], dtype=np.float64)
+            else:
+                return None
+        return feed
+
+    def _feed(self, rows: pl.DataFrame, known: Known) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
+        """The inputs of many rows, and which of these are asked about."""
+        given, taken = self._given(rows, known), np.ones(rows.height, np.bool_)
+        feed: dict[str, NDArray[Any]] = {}
+        for name in self.predictor.features:
+            if name in given:
+                feed[name] = given[name].reshape(-1, 1)
+                taken &= np.isfinite(given[name])
+                continue
+            column = rows.get_column(name)
+            if name in self.texts:
+                if column.null_count():
+                    taken &= column.is_not_null().to_numpy()
+                    column = column.fill_null("")
+                feed[name] = column.to_numpy().astype(np.object_).reshape(-1, 1)
+            else:
+                numbers = column.to_numpy().astype(np.float64)  # a blank is a NaN
+                taken &= np.isfinite(numbers)
+                feed[name] = numbers.reshape(-1, 1)
+        return feed, taken
+
+    def _given(self, rows: pl.DataFrame, known: Known) -> dict[str, Floats]:
+        """What the models above predict, by the names of the features."""
+        found: dict[str, Floats] = {}
+        for above in self.upstream:
+            found |= above.predictor.named_predictions(above.scores(rows, known))
+        return found
+
+
+def open_session(data: bytes) -> Callable[[Mapping[str, NDArray[Any]]], Floats]:
+    """A function that runs an ONNX file.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed.
+        Exception: it can't use the file; its errors share no type.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what is wrong is raised, too
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    outputs = [session.get_outputs()[0].name]
+
+    def run(feed: Mapping[str, NDArray[Any]]) -> Floats:
+        found = np.asarray(session.run(outputs, feed)[0], dtype=np.float64)
+        return found if found.ndim > 1 else found.reshape(-1, 1)
+
+    return run
+
+
+def texts_of(dtypes: Mapping[str, str]) -> frozenset[str]:
+    """The features that are texts, by the names of their types."""
+    return frozenset(name for name, dtype in dtypes.items() if dtype == "String")
+
+
+def load_scorer(registry: Registry, predictor: Predictor) -> Scorer:
+    """How a loaded version answers, as its manifest and what is installed here allow.
+
+    Raises:
+        VersionRemoved, ObjectMissing, ObjectDamaged: a file is not what the log promises.
+    """
+    version = registry.state().model_by_digest(predictor.name, predictor.digest)
+    with told_if_removed(registry.state, version):
+        manifest = read_manifest(registry.objects, version.fact.manifest)
+        told = manifest.get(ONNX, {"used": False, "reason": _OLD})
+        if not told["used"]:
+            return Plain(predictor=predictor, reason=str(told["reason"]))
+        data = registry.objects.get(files_of(version.fact.manifest, manifest)[ONNX_FILE])
+    try:
+        run = open_session(data)
+    except ImportError:
+        return Plain(predictor=predictor, reason=f"ONNX Runtime is not installed here; {INSTALL}")
+    except Exception as error:  # noqa: BLE001  its errors share no type
+        return Plain(predictor=predictor, reason=f"ONNX Runtime here can't use the file ({_short(error)})")
+    return Portable(
+        predictor=predictor,
+        run=run,
+        texts=texts_of(manifest["dtypes"]),
+        upstream=tuple(load_scorer(registry, above) for above in predictor.upstream),
+    )
+
+
+def scores_name(task: Task) -> str:
+    """The output of an ONNX file."""
+    return "variable" if task is Task.REGRESSION else "probabilities"
+
+
+def _short(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no reason given'}"

@@ -10,7 +10,17 @@ from numpy.typing import NDArray
 
 from lockstep.decisions.curve import Curve
 from lockstep.errors import PolicyUnmet
-from lockstep.policy import Fixed, MinimiseCost, Policy, PrecisionAtLeast, RecallAtLeast, TopFraction
+from lockstep.policy import (
+    CapacityPerDay,
+    CostMatrix,
+    Fixed,
+    MaximiseFBeta,
+    MinimiseCost,
+    Policy,
+    PrecisionAtLeast,
+    RecallAtLeast,
+    TopFraction,
+)
 
 
 def choose(policy: Policy, curve: Curve) -> float:
@@ -21,16 +31,24 @@ def choose(policy: Policy, curve: Curve) -> float:
     """
     match policy:
         case Fixed(value=value):
-            return value
-        case TopFraction():
-            return _top_fraction(policy, curve)
+            chosen = value
+        case TopFraction(value=share):
+            chosen = _top_fraction(policy, share, curve)
+        case CapacityPerDay(most=most, rows=rows):
+            chosen = _top_fraction(policy, most / rows, curve)
         case PrecisionAtLeast():
-            return _precision_at_least(policy, curve)
+            chosen = _precision_at_least(policy, curve)
         case RecallAtLeast():
-            return _recall_at_least(policy, curve)
-        case MinimiseCost():
-            return _minimise_cost(policy, curve)
-    raise TypeError(f"{type(policy).__name__} is no policy of lockstep.policy.")
+            chosen = _recall_at_least(policy, curve)
+        case MaximiseFBeta():
+            chosen = _maximise_f_beta(policy, curve)
+        case MinimiseCost(false_positive=wrong, false_negative=missed):
+            chosen = _cheapest(policy, CostMatrix(0.0, wrong, missed, 0.0), curve)
+        case CostMatrix():
+            chosen = _cheapest(policy, policy, curve)
+        case _:
+            raise TypeError(f"{type(policy).__name__} is no policy of lockstep.policy.")
+    return chosen
 
 
 def _precision_at_least(policy: PrecisionAtLeast, curve: Curve) -> float:
@@ -51,24 +69,36 @@ def _recall_at_least(policy: RecallAtLeast, curve: Curve) -> float:
     return _best(curve, curve.recall >= policy.value, curve.precision)  # the lowest threshold has a recall of 1
 
 
-def _top_fraction(policy: TopFraction, curve: Curve) -> float:
-    allowed = curve.share <= policy.value
+def _maximise_f_beta(policy: MaximiseFBeta, curve: Curve) -> float:
+    """F-beta from counts, as scikit-learn's `fbeta_score` defines it."""
+    _check_positives(policy, curve)
+    hits, square = curve.precision * curve.yes, policy.beta * policy.beta
+    return _best(
+        curve, np.ones(len(hits), dtype=np.bool_), (1 + square) * hits / (square * curve.positives + curve.yes)
+    )
+
+
+def _top_fraction(policy: Policy, share: float, curve: Curve) -> float:
+    allowed = curve.share <= share
     if not allowed.any():
         raise PolicyUnmet(
-            f"{policy} can't be met: {curve.yes[0]} of {curve.rows} rows share the highest score, so the smallest share"
-            f" that can be had is {_ceil(curve.share[0])}. Ask for at least that, or train a model that tells these"
-            " rows apart."
+            f"{policy} can't be met: {curve.yes[0]} of {curve.rows} rows share the"
+            f" {'highest' if curve.when == 'above' else 'lowest'} score, so the smallest share that can be had is"
+            f" {_ceil(curve.share[0])}. Ask for at least that, or train a model that tells these rows apart."
         )
     return _best(curve, allowed, curve.share)
 
 
-def _minimise_cost(policy: MinimiseCost, curve: Curve) -> float:
+def _cheapest(policy: Policy, costs: CostMatrix, curve: Curve) -> float:
     if curve.hits is None:
         raise PolicyUnmet(f"{policy} can't be met: the scores have no classes to count wrong answers of. Use fixed(…).")
     false_positives, false_negatives = curve.yes - curve.hits, curve.positives - curve.hits
-    cost = policy.false_positive * false_positives + policy.false_negative * false_negatives
+    negatives = curve.rows - curve.positives
+    cost = costs.false_positive * false_positives + costs.false_negative * false_negatives
+    cost = cost + costs.true_positive * curve.hits + costs.true_negative * (negatives - false_positives)
     best = int(np.argmin(cost))
-    if policy.false_negative * curve.positives <= cost[best]:  # cheapest of all: decide "yes" for nobody
+    nobody = costs.false_negative * curve.positives + costs.true_negative * negatives
+    if nobody <= cost[best]:  # cheapest of all: decide "yes" for nobody
         return float(np.nextafter(curve.highest, np.inf))
     return float(curve.thresholds[best])
 

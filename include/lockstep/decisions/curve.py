@@ -1,15 +1,18 @@
 """What each possible threshold would decide on a set of rows.
 
 Rules:
-- "Yes" is decided from the threshold up: score ≥ threshold.
+- "Yes" is decided from the threshold up: score ≥ threshold; or, where it is said, from the threshold down.
+- Where there are classes, what each threshold decides is counted by scikit-learn.
 - Thresholds lie half-way between neighbouring scores, so that a last-digit difference of a score flips no decision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from lockstep.decisions.rule import When
 
 Floats = NDArray[np.float64]
 _POINTS_KEPT = 200
@@ -17,13 +20,14 @@ _POINTS_KEPT = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """The thresholds that decide differently, highest first, and what each decides (all of shape m).
+    """The thresholds that decide differently, and what each decides (all of shape m).
 
     Attributes:
-        thresholds: in the unit of the score.
+        thresholds: in the unit of the score, those that decide "yes" least often first.
         yes: rows decided "yes".
         hits: positive rows among them; None where there are no classes.
-        highest: the highest score.
+        highest: the score that is decided "yes" first: the highest, where it is yes above.
+        when: the side of a threshold that it is yes on.
         rows: number of rows; positives: number of positive rows (0 where there are no classes).
     """
 
@@ -33,6 +37,7 @@ class Curve:
     highest: float
     rows: int
     positives: int
+    when: When = "above"
 
     @property
     def share(self) -> Floats:
@@ -61,21 +66,18 @@ class Curve:
         return {name: [float(value) for value in values[places]] for name, values in points.items()}
 
 
-def curve_of(scores: Floats, positive: NDArray[np.bool_] | None) -> Curve:
+def curve_of(scores: Floats, positive: NDArray[np.bool_] | None, when: When = "above") -> Curve:
     """The curve of scores (shape n, n ≥ 1) and, where there are classes, which rows are positive (shape n)."""
-    order = np.argsort(-scores, kind="stable")
-    ordered = scores[order]
-    last = np.append(
-        np.flatnonzero(ordered[1:] < ordered[:-1]), len(ordered) - 1
-    )  # the last row of each distinct score
-    distinct = ordered[last]
+    if when == "below":
+        turned = curve_of(-scores, positive)
+        return replace(turned, thresholds=-turned.thresholds, highest=-turned.highest, when=when)
+    distinct, yes, hits = _decided(scores, positive)
     below = np.append(distinct[1:], distinct[-1])
     middle = below + (distinct - below) / 2
     thresholds = np.where(middle > below, middle, distinct)
-    hits = None if positive is None else np.cumsum(positive[order])[last].astype(np.int64)
     return Curve(
         thresholds=thresholds,
-        yes=(last + 1).astype(np.int64),
+        yes=yes,
         hits=hits,
         highest=float(distinct[0]),
         rows=len(scores),
@@ -83,20 +85,38 @@ def curve_of(scores: Floats, positive: NDArray[np.bool_] | None) -> Curve:
     )
 
 
+def _decided(
+    scores: Floats, positive: NDArray[np.bool_] | None
+) -> tuple[Floats, NDArray[np.int64], NDArray[np.int64] | None]:
+    """The distinct scores, highest first, with the rows at or above each, and the positive ones among these."""
+    if positive is None:
+        distinct, counts = np.unique(scores, return_counts=True)
+        return distinct[::-1], np.cumsum(counts[::-1]).astype(np.int64), None
+    from sklearn.metrics import confusion_matrix_at_thresholds
+
+    _, wrong, _, hits, distinct = confusion_matrix_at_thresholds(positive, scores, pos_label=True)
+    return np.asarray(distinct, dtype=np.float64), (hits + wrong).astype(np.int64), hits.astype(np.int64)
+
+
 def report(value: float, scores: Floats, positive: NDArray[np.bool_] | None) -> dict[str, Any]:
     """What a threshold decides on rows (shape n): counts and shares; a share of nothing is None."""
-    yes = scores >= value
-    found: dict[str, Any] = {"rows": len(scores), "yes": int(yes.sum()), "share": _ratio(int(yes.sum()), len(scores))}
+    return counted(scores >= value, positive)
+
+
+def counted(yes: NDArray[np.bool_], positive: NDArray[np.bool_] | None) -> dict[str, Any]:
+    """The same, where it is known which rows are decided "yes" (shape n)."""
+    found: dict[str, Any] = {"rows": len(yes), "yes": int(yes.sum()), "share": ratio(int(yes.sum()), len(yes))}
     if positive is None:
         return found
     hits = int((yes & positive).sum())
     return found | {
         "positives": int(positive.sum()),
         "hits": hits,
-        "precision": _ratio(hits, int(yes.sum())),
-        "recall": _ratio(hits, int(positive.sum())),
+        "precision": ratio(hits, int(yes.sum())),
+        "recall": ratio(hits, int(positive.sum())),
     }
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def ratio(part: int, whole: int) -> float | None:
+    """A share; of nothing, None."""
     return part / whole if whole else None

@@ -2,7 +2,8 @@
 
 Rules:
 - The value is chosen on the validation split of the snapshot that the model was trained on, and reported on its test
-  split.
+  split, as is how far the scores are probabilities. The manifest says how sure the value is.
+- Where several values decide, they are one rule, and the manifest says the same of each of them and of each segment.
 - The same threshold of the same model version under the same policy is not recorded twice.
 """
 
@@ -11,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from lockstep.data import SPLIT, read_snapshot
+from lockstep.decisions.certainty import calibration_of, interval_of
 from lockstep.decisions.choose import choose
 from lockstep.decisions.curve import curve_of, report
+from lockstep.decisions.rule import Form, Rule
+from lockstep.decisions.segments import segments_of
+from lockstep.decisions.several import Rows, choose_rule, curves_on, report_of, shape_of, takes_several
 from lockstep.declare import Task, Threshold
 from lockstep.errors import PolicyUnmet
 from lockstep.graph import Graph
@@ -30,7 +34,8 @@ from lockstep.registry import (
     digest_of,
     put_folder,
 )
-from lockstep.training import Predictor, load_model
+from lockstep.registry.removal import check_kept
+from lockstep.training import Predictor, load_model, own_packages
 
 CURVE = "curve.json"
 
@@ -43,6 +48,16 @@ class Tuning:
     is_new: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decided:
+    """What was chosen: one value or a rule, and what the manifest says of it."""
+
+    value: float | None
+    rule: Rule | None
+    told: dict[str, Any]
+    curves: dict[str, Any]
+
+
 def tune_threshold(
     registry: Registry, graph: Graph, name: str, origin: Origin, *, model: Version[ModelTrained]
 ) -> Tuning:
@@ -51,38 +66,129 @@ def tune_threshold(
     Raises:
         PolicyUnmet: no threshold on the validation split does what the policy asks; says what is the best that can be
             had.
-        UsageError: the class that counts as yes is unknown to the model.
+        UsageError: the class that counts as yes is unknown to the model, or there are too many classes or segments.
+        DataError: the column of the segments is not among the cleaned ones, or holds neither texts, ints nor bools.
         ObjectMissing, ObjectDamaged: a file is not what the log promises.
+        VersionRemoved: the model version's files, or those of its snapshot, were removed.
     """
     threshold = graph.threshold(name)
-    policy = threshold.choose.describe()
-    recipe = digest_of({"threshold": name, "model": model.digest, "policy": policy, "positive": threshold.positive})
+    recipe = _recipe(threshold, model)
     known = _known(registry.state(), name, recipe)
     if known is not None:
+        registry.record(lambda _: None, origin)  # nothing to write; but what was found lasts from here on
         return Tuning(version=known, is_new=False)
-    predictor = load_model(registry, model)
+    predictor = load_model(registry, model, own=own_packages(graph))
     rows = read_snapshot(registry, registry.state().snapshot_by_digest(model.fact.dataset, model.fact.snapshot))
-    target = graph.model_of(name).target
-    validation = _scored(predictor, threshold, target, rows.filter(pl.col(SPLIT) == "validation"))
-    test = _scored(predictor, threshold, target, rows.filter(pl.col(SPLIT) == "test"))
-    value, curve = _choose(threshold, model, *validation)
+    target, shape = graph.model_of(name).target, shape_of(threshold, predictor)
+    validation, test = (
+        _scored(predictor, threshold, shape, target, rows.filter(pl.col(SPLIT) == split))
+        for split in ("validation", "test")
+    )
+    decided = _decide(threshold, model, shape, (validation, test), int(recipe[:16], 16))
+    is_probability = predictor.task is Task.CLASSIFICATION
     manifest = {
         "kind": "threshold",
         "threshold": name,
         "model": model.name,
         "model_digest": model.digest,
         "model_version": model.ref,
-        "policy": policy,
+        "policy": threshold.choose.describe(),
         "positive": threshold.positive,
-        "score": "probability" if predictor.task is Task.CLASSIFICATION else "value",
-        "value": value,
-        "validation": report(value, *validation),
-        "test": report(value, *test),
+        "score": "probability" if is_probability else "value",
+        "value": decided.value,
+        "calibration": calibration_of(test.own, test.positive) if is_probability else None,
         "recipe": recipe,
         "origin": asdict(origin),
+        **decided.told,
     }
-    curves = {"validation": curve, "test": curve_of(*test).as_json() if len(test[0]) else {}}
-    ref = put_folder(registry.objects, f"thresholds/{name}", manifest, {CURVE: canonical_json(curves)})
+    return _record(registry, model, origin, manifest, decided)
+
+
+def _recipe(threshold: Threshold, model: Version[ModelTrained]) -> str:
+    """What the choice depends on; what came later is in it only where it is used, so that older recipes stay known."""
+    found = {
+        "threshold": threshold.name,
+        "model": model.digest,
+        "policy": threshold.choose.describe(),
+        "positive": threshold.positive,
+    }
+    if threshold.when == "below":
+        found |= {"when": threshold.when}
+    if threshold.per is not None:
+        found |= {"per": threshold.per, "at_least_rows": threshold.fewest}
+    return digest_of(found)
+
+
+def _decide(
+    threshold: Threshold, model: Version[ModelTrained], shape: Rule, rows: tuple[Rows, Rows], seed: int
+) -> _Decided:
+    """Choose on the first rows, those of the validation split, and report on both.
+
+    Raises:
+        PolicyUnmet: it says for which threshold, and on how many rows.
+    """
+    about, validation = f'Threshold "{threshold.name}" for {model.ref}', rows[0]
+    if not len(validation.own):
+        raise PolicyUnmet(f"{about}: the validation split has no row with a known target. Bring more data.")
+    choose_on = _several if takes_several(threshold) else _one
+    try:
+        return choose_on(threshold, shape, *rows, seed)
+    except PolicyUnmet as unmet:
+        positives = 0 if validation.positive is None else int(validation.positive.sum())
+        kind = "with the likeliest class right" if shape.form is Form.CLASS else "positive"
+        raise PolicyUnmet(
+            f"{about}, on {len(validation.own)} rows of the validation split, {positives} of them {kind}: {unmet}"
+        ) from None
+
+
+def _one(threshold: Threshold, _: Rule, validation: Rows, test: Rows, seed: int) -> _Decided:
+    curve = curve_of(validation.own, validation.positive)
+    value = choose(threshold.choose, curve)
+    told = {
+        "interval": interval_of(threshold.choose, curve, seed),
+        "validation": report(value, validation.own, validation.positive),
+        "test": report(value, test.own, test.positive),
+    }
+    curves = {
+        "validation": curve.as_json(),
+        "test": curve_of(test.own, test.positive).as_json() if len(test.own) else {},
+    }
+    return _Decided(value=value, rule=None, told=told, curves=curves)
+
+
+def _several(threshold: Threshold, shape: Rule, validation: Rows, test: Rows, seed: int) -> _Decided:
+    chosen = choose_rule(threshold, shape, validation, seed)
+    told: dict[str, Any] = {
+        "rule": chosen.rule.as_json(),
+        "interval": chosen.interval,
+        "validation": report_of(chosen.rule, validation),
+        "test": report_of(chosen.rule, test),
+    }
+    if chosen.segments is not None:
+        chosen_on, tested_on, nothing = validation.by_segment(), test.by_segment(), test.at(np.empty(0, dtype=np.intp))
+        told["segments"] = [
+            item
+            | {
+                "validation": report_of(chosen.rule, chosen_on[item["segment"]]),
+                "test": report_of(chosen.rule, tested_on.get(item["segment"], nothing)),
+            }
+            for item in chosen.segments
+        ]
+    tested = curves_on(shape, threshold, test) if len(test.own) else {}
+    curves = {
+        "validation": {name: curve.as_json() for name, curve in chosen.curves.items()},
+        "test": {name: curve.as_json() for name, curve in tested.items()},
+    }
+    return _Decided(value=None, rule=chosen.rule, told=told, curves=curves)
+
+
+def _record(
+    registry: Registry, model: Version[ModelTrained], origin: Origin, manifest: dict[str, Any], decided: _Decided
+) -> Tuning:
+    """Write the files of a version, and its entry."""
+    name, recipe = manifest["threshold"], manifest["recipe"]
+    files, removed = {CURVE: canonical_json(decided.curves)}, registry.state().removed
+    ref = put_folder(registry.objects, f"thresholds/{name}", manifest, files, removed=removed)
     tuned = ThresholdTuned(
         threshold=name,
         digest=ref.sha256,
@@ -90,41 +196,37 @@ def tune_threshold(
         recipe=recipe,
         model=model.name,
         model_digest=model.digest,
-        value=value,
+        value=decided.value,
+        rule=decided.rule.as_json() if decided.rule is not None else None,
     )
-    entry = registry.record(lambda state: None if _known(state, name, recipe) else tuned, origin)
-    version = next(v for v in registry.state().thresholds[name] if v.fact.recipe == recipe)  # there by now, and once
+
+    def propose(state: State) -> ThresholdTuned | None:
+        check_kept(state, model)
+        return None if _known(state, name, recipe) else tuned
+
+    entry = registry.record(propose, origin)
+    version = registry.state().thresholds_by_recipe(name, recipe)[0]  # there by now, and once
     return Tuning(version=version, is_new=entry is not None)
 
 
 def _known(state: State, name: str, recipe: str) -> Version[ThresholdTuned] | None:
-    return next((v for v in reversed(state.thresholds.get(name, ())) if v.fact.recipe == recipe), None)
+    return next(reversed(state.thresholds_by_recipe(name, recipe)), None)
 
 
-def _scored(
-    predictor: Predictor, threshold: Threshold, target: str, rows: pl.DataFrame
-) -> tuple[NDArray[np.float64], NDArray[np.bool_] | None]:
-    """Scores (shape n) of the rows whose target is known, and which of them are positive."""
+def _scored(predictor: Predictor, threshold: Threshold, shape: Rule, target: str, rows: pl.DataFrame) -> Rows:
+    """The rows whose target is known, and which of them are positive: of the class, or answered right."""
     known = rows.filter(pl.col(target).is_not_null())
+    segments = segments_of(known, threshold.per, threshold.name)
     if known.is_empty():
-        return np.empty(0), None
-    scores = predictor.score(known, threshold.positive)
+        width = max(len(predictor.classes), 1)
+        return Rows(scores=np.empty((0, width)), own=np.empty(0), positive=None, segments=segments)
+    scores = predictor.scores(known)
+    own = shape.scores_of(scores)
     if predictor.task is Task.REGRESSION:
-        return scores, None
+        return Rows(scores=scores, own=own, positive=None, segments=segments)
+    if shape.form is Form.CLASS:
+        likeliest = [predictor.classes[column] for column in scores.argmax(axis=1).tolist()]
+        right = [label == true for label, true in zip(likeliest, known[target].to_list(), strict=True)]
+        return Rows(scores=scores, own=own, positive=np.asarray(right, dtype=np.bool_), segments=segments)
     positive = predictor.classes[predictor.column_of(threshold.positive)]  # 1 means True, where the target is a bool
-    return scores, (known[target] == positive).to_numpy()
-
-
-def _choose(
-    threshold: Threshold, model: Version[Any], scores: NDArray[np.float64], positive: NDArray[np.bool_] | None
-) -> tuple[float, dict[str, list[float]]]:
-    about = f'Threshold "{threshold.name}" for {model.ref}'
-    if not len(scores):
-        raise PolicyUnmet(f"{about}: the validation split has no row with a known target. Bring more data.")
-    curve = curve_of(scores, positive)
-    try:
-        return choose(threshold.choose, curve), curve.as_json()
-    except PolicyUnmet as unmet:
-        raise PolicyUnmet(
-            f"{about}, on {curve.rows} rows of the validation split, {curve.positives} of them positive: {unmet}"
-        ) from None
+    return Rows(scores=scores, own=own, positive=(known[target] == positive).to_numpy(), segments=segments)

@@ -2,7 +2,8 @@
 
 Rules:
 - The manifest depends on the members and the shape of the group alone: the same set composed twice is the same release.
-- It holds all that a service needs to find and verify the files it answers from.
+- It holds all that a service needs to find and verify the files it answers from. What came later is in it only where
+  it is used, so that a set keeps its name.
 """
 
 from dataclasses import asdict
@@ -51,6 +52,7 @@ def compose(group: Group, state: State) -> dict[str, Any]:
             "model": model_name,
             "model_digest": tuned.fact.model_digest,
             "value": tuned.fact.value,
+            **({} if tuned.fact.rule is None else {"rule": tuned.fact.rule}),
         }
     apis = {api.name: {"decides": list(api.decides), "explains": list(api.explains)} for api in group.apis}
     return {"protocol": PROTOCOL, "group": group.name, "members": members, "apis": apis}

@@ -3,7 +3,9 @@
 Rules:
 - A model version moves together with a version of each of its thresholds that belongs to exactly it, or not at all.
 - A threshold version moves only beside its model version, or where that is the one in staging.
-- A version that missed an expectation, or whose dataset is past its `deprecated_after`, stays where it is.
+- A version that missed an expectation, whose dataset is past its `deprecated_after`, or whose files were removed, stays
+  where it is.
+- The job that promoted may ask again (a retried task): it gets what it did, whatever others have promoted since.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,11 +26,12 @@ from lockstep.registry import (
     model_key,
     threshold_key,
 )
+from lockstep.registry.removal import removal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """The versions that stand in staging now. `entry` is None where they stood there before."""
+    """The versions that were moved to staging. `entry` is None where they stood there, or this job had moved them."""
 
     group: str
     versions: tuple[Version[ModelTrained] | Version[ThresholdTuned], ...]
@@ -51,6 +54,9 @@ def promote(registry: Registry, group: Group, ref: str | Sequence[str], origin: 
 
     def propose(state: State) -> Promoted | None:
         nonlocal versions
+        versions = _done_by(origin, group, refs, state)
+        if versions:
+            return None
         members = _members(group, refs, state, registry.now().date())
         versions = tuple(members.values())
         moved = {key: version.digest for key, version in members.items()}
@@ -60,6 +66,30 @@ def promote(registry: Registry, group: Group, ref: str | Sequence[str], origin: 
 
     entry = registry.record(propose, origin)
     return Promotion(group=group.name, versions=versions, entry=entry)
+
+
+def _done_by(
+    origin: Origin, group: Group, refs: tuple[str, ...], state: State
+) -> tuple[Version[ModelTrained] | Version[ThresholdTuned], ...]:
+    """What the job itself has promoted before, if that is what is asked for."""
+    past = state.promotions.get(group.name)
+    if past is None or origin.job is None:
+        return ()
+    names, asked = {ref.partition("@")[0] for ref in refs}, list[str]()
+    for model in group.models:
+        asked += [model_key(model.name)] if model.name in names else []
+        asked += [threshold_key(name) for name in model.thresholds if {model.name, name} & names]
+    for staging in past.by_job(origin.job):
+        if staging.members.keys() == set(asked):
+            found = tuple(_version(key, staging.members[key], state) for key in asked)
+            if {ref for ref in refs if "@" in ref} <= {version.ref for version in found}:
+                return found
+    return ()
+
+
+def _version(key: str, digest: str, state: State) -> Version[ModelTrained] | Version[ThresholdTuned]:
+    kind, _, name = key.partition(":")
+    return state.model_by_digest(name, digest) if kind == "model" else state.threshold_by_digest(name, digest)
 
 
 def _check_names(group: Group, refs: tuple[str, ...]) -> None:
@@ -84,6 +114,7 @@ def _members(
             found |= _model_members(group, ref, tuned, state, today)
     for name, ref in tuned.items():
         version = state.threshold(ref)
+        _check_is_there(version, state)
         _check_model_is_staged(version, found.get(model_key(version.fact.model)), state)
         found[threshold_key(name)] = version
     return found
@@ -95,12 +126,13 @@ def _model_members(
     """A model version and the newest versions of its thresholds, but those that are named themselves."""
     model = next(model for model in group.models if model.name == ref.partition("@")[0])
     trained = state.model(ref)
+    _check_is_there(trained, state)
     _check_is_fit(model, trained, today)
     found: dict[str, Version[ModelTrained] | Version[ThresholdTuned]] = {model_key(model.name): trained}
     for threshold in model.thresholds:
         if threshold in tuned:
             continue
-        own = state.thresholds_for(threshold, trained.digest)
+        own = [version for version in state.thresholds_for(threshold, trained.digest) if not state.is_removed(version)]
         if not own:
             raise PromotionRefused(
                 f'Model version {trained.ref}: threshold "{threshold}" has no version that was tuned for it, and one'
@@ -108,6 +140,12 @@ def _model_members(
             )
         found[threshold_key(threshold)] = own[-1]
     return found
+
+
+def _check_is_there(version: Version[ModelTrained] | Version[ThresholdTuned], state: State) -> None:
+    gone = removal(state, version)
+    if gone:
+        raise PromotionRefused(gone)
 
 
 def _check_is_fit(model: GroupModel, version: Version[ModelTrained], today: date) -> None:

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from lockstep.errors import LockstepError, UsageError
 from lockstep.graph import Graph
-from lockstep.registry import Registry, State
+from lockstep.registry import Registry, Release, State
+from lockstep.serving.batches import Batches
 from lockstep.serving.loaded import Answer, Loaded, load_release
 
 _LOG: Final = "the log"  # no group can have that name
@@ -30,8 +31,29 @@ class Decider:
         self._graphs = {name: graph for graph in graphs for name in graph.groups}
         self._group_of = {api.name: name for name, graph in self._graphs.items() for api in graph.groups[name].apis}
         self._loaded: Mapping[str, Loaded] = MappingProxyType({})
+        self._production: Mapping[str, Release] = MappingProxyType({})
         self._errors: dict[str, str] = {}
         self._lock = threading.Lock()
+        self._batches = Batches(self.current)
+
+    @property
+    def registry(self) -> Registry:
+        """Where releases stand."""
+        return self._registry
+
+    @property
+    def graphs(self) -> Mapping[str, Graph]:
+        """Group → the graph that declares it."""
+        return self._graphs
+
+    @property
+    def production(self) -> Mapping[str, Release]:
+        """Group → what production was when the registry was last read: who released it, when and why."""
+        return self._production
+
+    def group_of(self, api: str) -> str | None:
+        """The group that an API belongs to; None where there is no such API."""
+        return self._group_of.get(api)
 
     @property
     def releases(self) -> Mapping[str, Loaded]:
@@ -52,6 +74,8 @@ class Decider:
         with self._lock:
             state = self._look()
             failed: LockstepError | None = None
+            found = {name: state.production(name) for name in self._graphs}
+            self._production = MappingProxyType({name: one for name, one in found.items() if one is not None})
             for name, graph in self._graphs.items():
                 production = state.production(name)
                 current = self._loaded.get(name)
@@ -77,6 +101,11 @@ class Decider:
         self._errors.pop(_LOG, None)
         return state
 
+    async def answer(self, api: str, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
+        """As `decide`, for those who may not wait for it: requests that arrive together are decided in one batch."""
+        self.current(api)
+        return await self._batches.answer(api, rows)
+
     def decide(self, api: str, rows: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """An answer for each row, all from one release; a row that can't be used is answered with `error`.
 
@@ -84,6 +113,10 @@ class Decider:
             UsageError: there is no such API.
             NotReleased: its group has no release yet.
         """
+        return self.current(api).decide(api, rows)
+
+    def current(self, api: str) -> Loaded:
+        """The release that answers for an API; it raises what `decide` raises."""
         group = self._group_of.get(api)
         if group is None:
             raise UsageError(f'There is no API "{api}"; there are {", ".join(sorted(self._group_of)) or "none"}.')
@@ -93,4 +126,4 @@ class Decider:
                 f'API "{api}": group "{group}" has no release yet. Promote its members; `lockstep gate {group}` says'
                 " what is missing."
             )
-        return loaded.decide(api, rows)
+        return loaded

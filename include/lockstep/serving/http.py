@@ -1,77 +1,164 @@
-"""The decision API over HTTP.
+"""The decision API over HTTP: its routes, and what runs beside them.
 
 Rules:
-- Each response comes from one release, which it names.
-- What is wrong with a row is answered for that row; what is wrong with a request is an error with one sentence.
+- Decisions take the shortest path (`asking`); everything else is for whoever runs the service.
+- The service is ready while every group with an API has a release to answer from. A registry that is away, or a newer
+  release that can't be loaded, is a warning: to stop answering would make an outage of it.
+- Every error is JSON with one sentence, under "detail".
 """
 
-import logging
-import threading
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from http import HTTPStatus
+from typing import Any, Final
 
-from fastapi import FastAPI, Path, Request
-from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import FastAPI, Request, Response
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
-from lockstep.errors import LockstepError, UsageError
-from lockstep.serving.decider import Decider, NotReleased
+from lockstep import __version__
+from lockstep.serving.asking import Decisions
+from lockstep.serving.board import Board, OwnBoard
+from lockstep.serving.decider import Decider
+from lockstep.serving.guard import OPEN, Guard, Tokens
+from lockstep.serving.metrics import CONTENT_TYPE, Metrics
+from lockstep.serving.openapi import names_of, paths_of
+from lockstep.serving.recorder import Recorder
+from lockstep.serving.standing import readiness, standing
+from lockstep.serving.watch import Watcher
 
-logger = logging.getLogger(__name__)
-MOST_ROWS = 10_000
+_ABOUT: Final = "Decisions of the current releases. Every answer names the release and the versions that made it."
 
 
-class Rows(BaseModel):
-    """The rows to decide on: column name → value, in the columns of the dataset; labels may be missing."""
+def create_app(
+    decider: Decider,
+    *,
+    poll: float = 1.0,
+    tokens: Tokens | None = None,
+    recorder: Recorder | None = None,
+    board: Board | None = None,
+) -> FastAPI:
+    """The FastAPI app.
 
-    model_config = ConfigDict(extra="forbid")
-    rows: Annotated[list[dict[str, str | int | float | bool | None]], Field(min_length=1, max_length=MOST_ROWS)]
-
-
-def create_app(decider: Decider, *, poll: float = 1.0) -> FastAPI:
-    """The FastAPI app; it looks for a new release every `poll` seconds."""
-    stop = threading.Event()
-
-    def watch() -> None:
-        while not stop.wait(poll):
-            _refresh(decider)
+    Args:
+        decider: what answers.
+        poll: seconds between two looks for a new release.
+        tokens: of these, every request but a probe has to show one.
+        recorder: is told of every answer.
+        board: where this worker says what it knows, and reads what others do; by default it is alone.
+    """
+    board, tokens = board or OwnBoard(), tokens or Tokens(())
+    metrics = Metrics(board)
+    watcher = Watcher(decider, board, poll=poll, counts=recorder.counts if recorder else dict)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        _refresh(decider)
-        watcher = threading.Thread(target=watch, name="lockstep-release-watcher", daemon=True)
-        watcher.start()
+        if recorder is not None:
+            await asyncio.to_thread(recorder.start)
+        await asyncio.to_thread(watcher.start)
         yield
-        stop.set()
-        watcher.join()
+        await asyncio.to_thread(watcher.stop)
+        if recorder is not None:
+            await asyncio.to_thread(recorder.stop)
 
-    app = FastAPI(title="Lockstep decisions", lifespan=lifespan)
-
-    @app.get("/health")
-    def health() -> JSONResponse:
-        """Which release of each group answers; status 503 until there is one, or while a newer one can't be loaded."""
-        found = {group: loaded.release for group, loaded in decider.releases.items()}
-        healthy = bool(found) and not decider.errors
-        return JSONResponse({"releases": found, "errors": dict(decider.errors)}, status_code=200 if healthy else 503)
-
-    @app.post("/apis/{api}/decisions")
-    def decide(api: Annotated[str, Path()], body: Rows) -> dict[str, Any]:
-        """Decide on each row."""
-        answers = decider.decide(api, body.rows)
-        return {"api": api, "release": answers[0]["release"], "answers": answers}
-
-    @app.exception_handler(LockstepError)
-    def on_error(_: Request, error: LockstepError) -> JSONResponse:
-        status = 404 if isinstance(error, UsageError) else 503 if isinstance(error, NotReleased) else 500
-        return JSONResponse({"detail": str(error)}, status_code=status)
-
+    app = FastAPI(
+        title="Lockstep decisions", version=__version__, description=_ABOUT, lifespan=lifespan, openapi_url=None
+    )
+    app.router.routes.append(
+        Route("/apis/{api}/decisions", Decisions(decider, metrics, recorder), include_in_schema=False)
+    )
+    _add_probes(app, decider, watcher, recorder, tokens)
+    _add_reports(app, decider, metrics)
+    _add_documentation(app, decider, tokens)
+    app.add_exception_handler(HTTPException, _no_such_thing(decider))
+    app.add_exception_handler(Exception, _broken)
+    if tokens:
+        app.add_middleware(Guard, tokens=tokens, metrics=metrics)
     return app
 
 
-def _refresh(decider: Decider) -> None:
-    """Look for a new release; one that can't be loaded is logged and shown by /health, and the old one goes on."""
-    try:
-        decider.refresh()
-    except LockstepError as error:
-        logger.error("%s", error)  # noqa: TRY400  the sentence says it all
+def _add_probes(app: FastAPI, decider: Decider, watcher: Watcher, recorder: Recorder | None, tokens: Tokens) -> None:
+    @app.get("/healthz", tags=["probes"])
+    async def healthz() -> dict[str, bool]:
+        """The process is alive; nothing else is looked at."""
+        return {"alive": True}
+
+    @app.get("/readyz", tags=["probes"], responses={503: {"description": "A group has no release to answer from."}})
+    async def readyz(request: Request) -> JSONResponse:
+        """Whether every group has a release to answer from; who shows a token learns which, and what is wrong."""
+        found = readiness(decider, watcher, recorder)
+        status = HTTPStatus.OK if found["ready"] else HTTPStatus.SERVICE_UNAVAILABLE
+        if not tokens.admit(dict(request.headers.raw)):
+            found = {"ready": found["ready"]}
+        return JSONResponse(found, status_code=status)
+
+
+def _add_reports(app: FastAPI, decider: Decider, metrics: Metrics) -> None:
+    @app.get("/release", tags=["releases"])
+    async def release() -> dict[str, Any]:
+        """Of each group: the release that answers, since when and by whom, and its members with their versions."""
+        return standing(decider)
+
+    @app.get("/metrics", tags=["probes"], response_class=Response)
+    def prometheus() -> Response:
+        """Counts and gauges of all workers, in Prometheus' text format."""
+        return Response(metrics.page(), media_type=CONTENT_TYPE)
+
+
+def _add_documentation(app: FastAPI, decider: Decider, tokens: Tokens) -> None:
+    known: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def describe() -> dict[str, Any]:
+        """The document, made again where a release has changed what it says."""
+        now = tuple(sorted((group, loaded.release) for group, loaded in decider.releases.items()))
+        if now not in known:
+            plain = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+            paths, schemas = paths_of(decider, guarded=bool(tokens))
+            parts = plain.setdefault("components", {})
+            parts.setdefault("schemas", {}).update(schemas)
+            if tokens:
+                parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+                for path in set(plain["paths"]) - set(OPEN):
+                    for operation in plain["paths"][path].values():
+                        operation["security"] = [{"token": []}]
+            known.clear()
+            known[now] = {**plain, "paths": {**paths, **plain["paths"]}}
+        return known[now]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    def openapi() -> JSONResponse:
+        return JSONResponse(describe())
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return get_swagger_ui_html(openapi_url="openapi.json", title=app.title)
+
+    app.openapi = describe  # type: ignore[method-assign]  # FastAPI's own way to say it
+
+
+async def _broken(request: Request, error: Exception) -> JSONResponse:
+    """What nobody foresaw; the server logs it."""
+    said = f"{request.url.path} broke with a {type(error).__name__}; the service's log says where."
+    return JSONResponse({"detail": said}, status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _no_such_thing(decider: Decider) -> Any:  # noqa: ANN401  a handler, in the type that Starlette wants
+    async def handler(request: Request, error: Exception) -> JSONResponse:
+        """A path or a method that there is not."""
+        status, headers = getattr(error, "status_code", HTTPStatus.NOT_FOUND), getattr(error, "headers", None)
+        path = request.url.path[:80]
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            allowed = (headers or {}).get("Allow", "another method")
+            said = f"{path} is asked for by {allowed}, not by {request.method}."
+        elif status == HTTPStatus.NOT_FOUND:
+            there = [*names_of(decider), "/release", *OPEN, "/metrics", "/docs"]
+            said = f"There is no {path}; there are {', '.join(there)}."
+        else:
+            said = str(error)
+        return JSONResponse({"detail": said}, status_code=status, headers=headers)
+
+    return handler

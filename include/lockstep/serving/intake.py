@@ -1,0 +1,155 @@
+"""The rows of a request, made what they were before training: parsed, then cleaned by the dataset's own function.
+
+Rules:
+- Nothing is lost: each row has a place in the frame, or a reason why it has none.
+- A row needs no key. Where one is missing, the row is known by its place in the request.
+- A row that is typed already goes a shorter way to the same values (`lockstep.data.plain`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import polars as pl
+
+from lockstep.data import clean_rows, parse_rows
+from lockstep.data.plain import plain_values
+from lockstep.data.requests import with_unique_keys
+from lockstep.data.rows import REASON, dtype_of
+from lockstep.declare import Column, Dataset
+
+_LINE: Final = "_line"
+_LEFT_OUT: Final = "left out by clean"
+_UNREADABLE: Final = "a value that can't be written as text"
+
+Row = Mapping[str, Any]
+
+
+@dataclass(slots=True, kw_only=True)
+class Taken:
+    """What became of the rows.
+
+    Attributes:
+        frame: those that can be decided on, as `clean` returned them; None where there is none.
+        places: of these, among all rows.
+        keys: of these.
+        errors: place → why a row can't be decided on.
+    """
+
+    frame: pl.DataFrame | None = None
+    places: list[int] = field(default_factory=list)
+    keys: list[Any] = field(default_factory=list)
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+class Intake:
+    """Of one dataset; `columns` are the declared ones, nullable where only a label is lost."""
+
+    def __init__(self, dataset: Dataset, columns: Mapping[str, Column]) -> None:
+        self.columns = columns
+        self._dataset = dataset
+        self._needed = [name for name, column in columns.items() if not column.nullable]
+        self._types = {name: dtype_of(column) for name, column in columns.items()}
+        self._names_rows = columns[dataset.key].kind == "str"
+
+    def take(self, rows: Sequence[Row], numbers: Sequence[int]) -> Taken:
+        """Parse and clean rows; `numbers` say the place of each in its request.
+
+        Raises:
+            DataError: `clean` failed.
+        """
+        taken, key = Taken(), self._dataset.key
+        typed: dict[int, dict[str, Any]] = {}
+        doubtful: dict[int, Row] = {}
+        nameless: set[int] = set()
+        for place, given in enumerate(rows):
+            row = given
+            if row.get(key) is None:
+                row = {**row, key: f"row {place}" if self._names_rows else place}
+                nameless.add(place)
+            values = plain_values(row, self.columns)
+            if values is None:
+                doubtful[place] = row
+            else:
+                typed[place] = values
+        frame = self._parsed(typed, doubtful, taken)
+        if frame is not None:
+            self._clean(frame, taken)
+        if nameless:
+            for i, place in enumerate(taken.places):
+                if place in nameless:
+                    taken.keys[i] = f"row {numbers[place]}" if self._names_rows else numbers[place]
+        return taken
+
+    def _parsed(
+        self, typed: Mapping[int, dict[str, Any]], doubtful: Mapping[int, Row], taken: Taken
+    ) -> pl.DataFrame | None:
+        """The typed rows, with `taken.places` set; `taken.errors` holds the others."""
+        if not doubtful:
+            taken.places = list(typed)
+            return pl.from_dicts(list(typed.values()), schema=self._types) if typed else None
+        usable: dict[int, Row] = {}
+        for place, row in doubtful.items():
+            missing = [name for name in self._needed if name not in row]
+            if missing:
+                taken.errors[place] = f"columns {', '.join(missing)} are missing; needed are {', '.join(self._needed)}"
+            else:
+                usable[place] = row
+        frames = []
+        if typed:
+            plain = pl.from_dicts(list(typed.values()), schema=self._types)
+            frames.append(plain.with_columns(pl.Series(_LINE, list(typed), dtype=pl.Int64)))
+        if usable:
+            text = {name: [_as_text(row.get(name)) for row in usable.values()] for name in self.columns}
+            numbered = pl.DataFrame(text, schema=dict.fromkeys(text, pl.String)).with_columns(
+                pl.Series(_LINE, list(usable), dtype=pl.Int64)
+            )
+            parsed = parse_rows(numbered, self.columns)
+            taken.errors |= dict(parsed.bad.select(_LINE, REASON).iter_rows())
+            frames.append(parsed.good)
+        good = pl.concat(frames).sort(_LINE) if frames else None
+        if good is None or good.is_empty():
+            return None
+        taken.places = good[_LINE].to_list()
+        return good.drop(_LINE)
+
+    def _clean(self, frame: pl.DataFrame, taken: Taken) -> None:
+        key, places = self._dataset.key, taken.places
+        keys = frame[key].to_list()
+        if len(set(keys)) == len(keys):
+            self._match(clean_rows(self._dataset, frame), keys, places, taken)
+            return
+        numbered = frame.with_columns(pl.Series(_LINE, places, dtype=pl.Int64))
+        cleaned, taken.places = [], []
+        for part in with_unique_keys(numbered, key):
+            one = Taken(errors=taken.errors)
+            rows = clean_rows(self._dataset, part.drop(_LINE))
+            self._match(rows, part[key].to_list(), part[_LINE].to_list(), one)
+            if one.frame is not None:
+                cleaned.append(one.frame)
+                taken.places += one.places
+                taken.keys += one.keys
+        taken.frame = pl.concat(cleaned) if cleaned else None
+
+    def _match(self, cleaned: pl.DataFrame, keys: list[Any], places: list[int], taken: Taken) -> None:
+        """Find the places of cleaned rows by their keys, and those that `clean` has left out."""
+        kept = cleaned[self._dataset.key].to_list()
+        if kept == keys:
+            taken.places = places
+        else:
+            place_of = dict(zip(keys, places, strict=True))
+            taken.places = [place_of[one] for one in kept]
+            taken.errors |= dict.fromkeys(set(places).difference(taken.places), _LEFT_OUT)
+        taken.keys = kept
+        taken.frame = cleaned if kept else None
+
+
+def _as_text(value: Any) -> str | None:  # noqa: ANN401  JSON, or what a frame holds
+    if value is None:
+        return None
+    try:
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+    except (ValueError, RecursionError):
+        return _UNREADABLE
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")

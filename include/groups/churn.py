@@ -96,7 +96,7 @@ churn_reason = Model("churn_reason", data=customers, builds_on=[churn], target="
 retention_offer = Threshold("retention_offer", model=churn, choose=precision_at_least(0.65))
 priority_call = Threshold("priority_call", model=churn, choose=recall_at_least(0.90))
 
-offers = Api("offers", decides=[retention_offer], explains=[churn_reason])
 calls = Api("calls", decides=[priority_call])
+offers = Api("offers", decides=[retention_offer], explains=[churn_reason], agrees_with=[calls])
 
 graph = Graph([offers, calls])

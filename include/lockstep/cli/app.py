@@ -13,12 +13,11 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from lockstep import __version__, draw
-from lockstep.cli import say, show
+from lockstep.cli import config, diff, lineage, release, reproduce, say, serve, show, upkeep
 from lockstep.cli import train as training
 from lockstep.cli.context import GRAPH_VARIABLE, Context
 from lockstep.errors import DeprecatedDataWarning, LockstepError, UsageError
 from lockstep.registry import REGISTRY_VARIABLE
-from lockstep.registry.lineage import describe, find, lineage, made_by
 
 app = typer.Typer(
     name="lockstep",
@@ -105,11 +104,13 @@ def status(ctx: typer.Context, *, as_json: Json = False) -> None:
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0913  each is an option of the command
     ctx: typer.Context,
     models: Annotated[list[str] | None, typer.Argument(help="Models to train; default: all.")] = None,
     group: Annotated[str | None, typer.Option(help="Train the models of this release group.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="A parameter, as model.name=value; may be repeated.")] = None,
+    where: Annotated[str, typer.Option(help="Where to train, as vertex(project=p, region=r).")] = "",
+    engine: Annotated[str, typer.Option(help="What Beam runs on, as flink(master=host:8081).")] = "",
     *,
     force: Annotated[bool, typer.Option("--force", help="Train even if this recipe has been trained.")] = False,
     promote: Annotated[bool, typer.Option("--promote", help="Move what was trained to staging.")] = False,
@@ -118,79 +119,9 @@ def train(
     """Take a snapshot, train models and tune their thresholds: candidates, and nothing downstream moves."""
     wanted = training.chosen_models(ctx.obj.graphs(), models or [], group)
     parameters = training.parse_parameters(param or [])
-    found = training.train(
-        ctx.obj.registry(), wanted, ctx.obj.origin(), parameters=parameters, force=force, and_promote=promote
-    )
+    asked = training.Asked(parameters=parameters, force=force, where=where, engine=engine)
+    found = training.train(ctx.obj.registry(), wanted, ctx.obj.origin(), asked, and_promote=promote)
     say.result(found, training.as_text(found), as_json=as_json)
-
-
-@app.command()
-def promote(
-    ctx: typer.Context,
-    versions: Annotated[list[str], typer.Argument(help="As churn@3; without a number, the newest.")],
-    *,
-    as_json: Json = False,
-) -> None:
-    """Move model versions with their thresholds, or threshold versions, to staging: all that are named, or none."""
-    from lockstep.release import promote as promote_versions
-
-    graphs, name = ctx.obj.graphs(), versions[0].partition("@")[0]
-    group = graphs.of(name).group_of(name)
-    done = promote_versions(ctx.obj.registry(), group, versions, ctx.obj.origin())
-    refs = [version.ref for version in done.versions]
-    document = {"group": done.group, "staging": refs, "entry": done.entry.number if done.entry else None}
-    already = "" if done.entry else " (as before)"
-    say.result(document, f"in staging: {', '.join(refs)}{already}", as_json=as_json)
-
-
-@app.command()
-def gate(ctx: typer.Context, group: str, *, as_json: Json = False) -> None:
-    """Say whether a release group may be released, and why not; exit status 0 only if it may."""
-    from lockstep.release import gate as ask
-
-    _, declared = ctx.obj.graphs().group(group)
-    verdict = ask(declared, ctx.obj.registry().state())
-    say.result(verdict.as_json(), verdict.as_text(), as_json=as_json)
-    if not verdict.is_open:
-        raise typer.Exit(1)
-
-
-@app.command()
-def release(ctx: typer.Context, group: str, *, as_json: Json = False) -> None:
-    """Release what stands in staging: all members at once, or nothing."""
-    from lockstep.release import release as release_group
-
-    _, declared = ctx.obj.graphs().group(group)
-    with say.spinner(f"verifying and releasing {group}"):
-        done = release_group(ctx.obj.registry(), declared, ctx.obj.origin())
-    say.result(_release(done), f"{group}: release {done.short} is in production", as_json=as_json)
-
-
-@app.command()
-def rollback(
-    ctx: typer.Context,
-    group: str,
-    to: Annotated[str | None, typer.Option(help="The first characters of a release; default: the one before.")] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Put an earlier release back into production: all members at once, or nothing."""
-    from lockstep.release import rollback as roll_back
-
-    _, declared = ctx.obj.graphs().group(group)
-    with say.spinner(f"verifying and rolling back {group}"):
-        done = roll_back(ctx.obj.registry(), declared, ctx.obj.origin(), to=to)
-    say.result(_release(done), f"{group}: release {done.short} is back in production", as_json=as_json)
-
-
-def _release(done: Any) -> dict[str, Any]:  # noqa: ANN401  imported where it is used
-    return {
-        "group": done.group,
-        "release": done.digest,
-        "entry": done.recorded.number,
-        "members": dict(done.members),
-        "left": done.left,
-    }
 
 
 @app.command()
@@ -231,31 +162,10 @@ def _answer(answer: dict[str, Any]) -> str:
         return f"{answer['api']}: {answer['error']}"
     lines = [f"{answer['api']} {answer['key']} (release {answer['release'][:12]})"]
     for name, found in answer["decisions"].items():
-        word = "probability" if "probability" in found else "value"
-        lines.append(
-            f"  {name}: {'yes' if found['decision'] else 'no'} ({word} {found[word]:.4f}, threshold"
-            f" {found['threshold']:.4f}; {found['version']}, {found['model']})"
-        )
+        lines.append(show.decision_line(name, found))
     for name, found in answer["explanations"].items():
         lines.append(f"  {name}: {found['prediction']} ({found['model']})")
     return "\n".join(lines)
-
-
-@app.command()
-def serve(
-    ctx: typer.Context,
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Where to listen.", min=0, max=65535)] = 8000,
-    poll: Annotated[float, typer.Option(help="Seconds between two looks for a new release.", min=0.05)] = 1.0,
-) -> None:
-    """Answer decisions over HTTP from the current releases, and switch to a new one whole."""
-    import uvicorn
-
-    from lockstep.serving import Decider, create_app
-
-    decider = Decider(ctx.obj.registry(), ctx.obj.graphs().all)
-    say.message(f"decisions at http://{host}:{port}/docs")
-    uvicorn.run(create_app(decider, poll=poll), host=host, port=port, log_level="warning")
 
 
 @app.command()
@@ -271,22 +181,11 @@ def log(
     say.result(lines, show.log_text(lines), as_json=as_json)
 
 
-@app.command(name="lineage")
-def lineage_command(
-    ctx: typer.Context,
-    ref: Annotated[str | None, typer.Argument(help="A version, as churn@3.")] = None,
-    job: Annotated[str | None, typer.Option(help="A job's run (or the end of it): which versions did it make?")] = None,
-    *,
-    as_json: Json = False,
-) -> None:
-    """Show what made a version and what was made of it; or which versions a job made."""
-    if (ref is None) == (job is None):
-        raise UsageError("lineage: give a version (churn@3) or --job RUN, one of the two.")
-    state = ctx.obj.registry().state()
-    if job is not None:
-        made = [describe(state, version) for version in made_by(state, job)]
-        text = "\n".join(f"{item['version']} ({item['stage'] or item['kind']}, entry {item['entry']})" for item in made)
-        say.result(made, text, as_json=as_json)
-        return
-    found = lineage(state, find(state, ref or ""))
-    say.result(found, show.lineage_text(found), as_json=as_json)
+release.add_to(app)
+app.command()(config.config)
+app.command()(diff.diff)
+app.command()(lineage.lineage)
+app.command()(reproduce.reproduce)
+app.command()(serve.serve)
+app.command()(upkeep.verify)
+app.command()(upkeep.retain)

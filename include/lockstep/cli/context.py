@@ -23,6 +23,7 @@ from lockstep.errors import UsageError
 from lockstep.graph import Graph
 from lockstep.group import Group
 from lockstep.registry import REGISTRY_VARIABLE, Job, Origin, Registry, commit_of
+from lockstep.switch import Named, registry_of
 
 GRAPH_VARIABLE: Final = "LOCKSTEP_GRAPH"
 _PACKAGE: Final = "groups"
@@ -39,13 +40,17 @@ class Context:
 
     def registry(self) -> Registry:
         """Open the registry (`UsageError` if none is named)."""
-        uri = self.registry_uri or os.environ.get(REGISTRY_VARIABLE)
-        if not uri:
+        named = self.named_registry()
+        if named is None:
             raise UsageError(
                 f"No registry is named. Give --registry URI before the command, or set {REGISTRY_VARIABLE}; for example"
                 " file:///srv/lockstep."
             )
-        return Registry.open(uri)
+        return Registry.open(named.address)
+
+    def named_registry(self) -> Named | None:
+        """The address of the registry, and who said it."""
+        return Named(self.registry_uri, "--registry") if self.registry_uri else registry_of()
 
     def graphs(self) -> "Graphs":
         """Load the graphs (`UsageError` if there is none)."""

@@ -1,11 +1,26 @@
-"""What `status`, `log` and `lineage` show: pure functions from a state or entries to JSON values and text."""
+"""What `status`, `log` and `decide` show: pure functions from a state or entries to JSON values and text."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from lockstep.cli.context import Graphs
-from lockstep.registry import Entry, Promoted, Released, RolledBack, SnapshotTaken, State, model_key, threshold_key
-from lockstep.registry.entries import ModelTrained, ThresholdTuned
+from lockstep.decisions.rule import text_of, word_of
+from lockstep.registry import (
+    Approved,
+    Entry,
+    Held,
+    ModelTrained,
+    Promoted,
+    Rejected,
+    Released,
+    Resumed,
+    RolledBack,
+    SnapshotTaken,
+    State,
+    ThresholdTuned,
+    model_key,
+    threshold_key,
+)
 from lockstep.release import gate
 
 
@@ -37,6 +52,8 @@ def status(graphs: Graphs, state: State) -> dict[str, Any]:
                 "released_at": production.recorded.at.isoformat(timespec="seconds") if production else None,
                 "gate": verdict.status.value,
                 "reasons": list(verdict.reasons),
+                "approved": verdict.approved,
+                "on_hold": state.hold(group.name) is not None,
                 "members": members,
             }
         )
@@ -59,7 +76,7 @@ def status_text(found: Mapping[str, Any]) -> str:
     for group in found["groups"]:
         production = group["production"][:12] if group["production"] else "nothing yet"
         lines.append(f"{group['group']}: production {production}, gate {group['gate']}")
-        lines += [f"  {reason}" for reason in group["reasons"]]
+        lines += [f"  {reason}" for reason in (*group["reasons"], group["approved"]) if reason]
         lines.append(f"  {'':32} {'newest':28} {'staging':28} production")
         lines += [
             f"  {member['kind'] + ' ' + member['name']:32} {member['newest'] or '-':28} {member['staging'] or '-':28}"
@@ -90,20 +107,41 @@ def log(entries: Iterable[Entry]) -> list[dict[str, Any]]:
 def _says(entry: Entry, counted: dict[str, int], refs: dict[str, str]) -> str:
     match entry.fact:
         case SnapshotTaken() as fact:
-            return f"{_ref(fact.dataset, fact.digest, counted, refs)}: {fact.rows} rows, {fact.quarantined} quarantined"
+            ref = _ref(fact.dataset, fact.digest, counted, refs)
+            said = f"{ref}: {fact.rows} rows, {fact.quarantined} quarantined"
         case ModelTrained() as fact:
-            return f"{_ref(fact.model, fact.digest, counted, refs)} trained" + (
-                " and missed expectations" if fact.missed else ""
-            )
+            ref = _ref(fact.model, fact.digest, counted, refs)
+            said = f"{ref} trained" + (" and missed expectations" if fact.missed else "")
         case ThresholdTuned() as fact:
             ref = _ref(fact.threshold, fact.digest, counted, refs)
-            return f"{ref} tuned for {refs[fact.model_digest]}: {fact.value:.4f}"
+            said = f"{ref} tuned for {refs[fact.model_digest]}: {text_of(fact.value, fact.rule)}"
         case Promoted() as fact:
-            return f"{', '.join(refs[digest] for digest in fact.members.values())} to staging"
+            said = f"{', '.join(refs[digest] for digest in fact.members.values())} to staging"
         case Released() as fact:
-            return f"{fact.group} {fact.digest[:12]}: {', '.join(refs[digest] for digest in fact.members.values())}"
+            said = f"{fact.group} {fact.digest[:12]}: {', '.join(refs[digest] for digest in fact.members.values())}"
         case RolledBack() as fact:
-            return f"{fact.group} back to {fact.digest[:12]} from {fact.left[:12]}"
+            said = f"{fact.group} back to {fact.digest[:12]} from {fact.left[:12]}"
+        case Approved() | Rejected() as fact:
+            said = f"{fact.group} {fact.digest[:12]}: {', '.join(refs[digest] for digest in fact.members.values())}"
+        case Held() | Resumed() as fact:
+            said = f"{fact.group} {'on hold' if isinstance(fact, Held) else 'goes on'}"
+        case gone:
+            said = f"files of {len(gone.folders)} folders removed, {gone.size} bytes"
+    return said
+
+
+def decision_line(name: str, found: Mapping[str, Any]) -> str:
+    """What a threshold said to one row, by which values of which segment, in an answer of an API."""
+    word = "probability" if "probability" in found else "value"
+    said = "a person decides" if found.get("refer") else word_of(found["decision"])
+    values = found["threshold"]
+    if isinstance(values, dict):
+        cut = ", ".join(f"{edge} {value:.4f}" for edge, value in values.items())
+    else:
+        cut = f"{values:.4f}"
+    if "segment" in found:
+        cut += " of all rows" if found["fallback"] else f" of {found['segment']}"
+    return f"  {name}: {said} ({word} {found[word]:.4f}, threshold {cut}; {found['version']}, {found['model']})"
 
 
 def _ref(name: str, digest: str, counted: dict[str, int], refs: dict[str, str]) -> str:
@@ -119,24 +157,3 @@ def log_text(lines: Iterable[Mapping[str, Any]]) -> str:
         + (f"  ({line['why']})" if line["why"] else "")
         for line in lines
     )
-
-
-def lineage_text(found: Mapping[str, Any]) -> str:
-    """A version, what it was made of, and what was made of it."""
-    job = found["job"] or {}
-    lines = [
-        f"{found['version']} ({found['kind']}{', ' + found['stage'] if found['stage'] else ''})",
-        f"  made {found['at']} by {found['by']}" + (f": {found['why']}" if found["why"] else ""),
-        f"  job {job.get('system', '-')} {job.get('run', '')} {job.get('task', '')}".rstrip(),
-        f"  log {job.get('log') or '-'}",
-        f"  commit {job.get('commit') or '-'}",
-        f"  manifest {found['manifest']}",
-    ]
-    facts = ("source", "parameters", "metrics", "value", "rows", "quarantined")
-    lines += [f"  {name} {found[name]}" for name in facts if name in found]
-    lines += [f"  made from {other['version']}" for other in found["made_from"]]
-    lines += [f"  made into {other['version']} ({other['stage'] or other['kind']})" for other in found["made_into"]]
-    lines += [
-        f"  in release {item['release'][:12]} of {item['group']} (entry {item['entry']})" for item in found["releases"]
-    ]
-    return "\n".join(lines)

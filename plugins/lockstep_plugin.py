@@ -5,14 +5,14 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from lockstep_airflow.links import VersionLink
+from lockstep_airflow.links import DataflowJobLink, VersionLink, VertexJobLink
 
 
 class LockstepPlugin(AirflowPlugin):
     """Imported in every Airflow process, so it imports next to nothing; only the API server builds the web app."""
 
     name = "lockstep"
-    operator_extra_links = [VersionLink()]  # noqa: RUF012  the form that Airflow reads
+    operator_extra_links = [VersionLink(), VertexJobLink(), DataflowJobLink()]  # noqa: RUF012  the form that Airflow reads
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow reads an attribute

@@ -1,4 +1,4 @@
-"""Lockstep in Airflow: `release_dags` turns a graph of declarations into DAGs.
+"""Lockstep in Airflow: `release_dags` turns a graph of declarations into DAGs, `upkeep_dags` looks after the registry.
 
 Every Airflow process loads the plugin, and with it this package: what DAGs are made of is imported when asked for.
 """
@@ -6,14 +6,24 @@ Every Airflow process loads the plugin, and with it this package: what DAGs are 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lockstep_airflow.asking import by_hand
     from lockstep_airflow.dags import release_dags
+    from lockstep_airflow.upkeep import upkeep_dags
 
-__all__ = ["release_dags"]
+__all__ = ["by_hand", "release_dags", "upkeep_dags"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module has
-    if name in __all__:
+    if name == "by_hand":
+        from lockstep_airflow import asking
+
+        return asking.by_hand
+    if name == "release_dags":
         from lockstep_airflow import dags
 
-        return getattr(dags, name)
+        return dags.release_dags
+    if name == "upkeep_dags":
+        from lockstep_airflow import upkeep
+
+        return upkeep.upkeep_dags
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

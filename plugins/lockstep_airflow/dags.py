@@ -9,29 +9,34 @@ Rules:
 
 import json
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, get_parsing_context
 
 from lockstep import draw
 from lockstep.declare import Model
+from lockstep.deployment import VertexEndpoints
 from lockstep.errors import DeclarationError
 from lockstep.graph import Graph
 from lockstep.group import Group
+from lockstep.places import Engine, Where, check_engine, check_where
+from lockstep_airflow.asking import ByHand
 from lockstep_airflow.assets import asset_of, parents_of, staging_of
+from lockstep_airflow.deploy import DeployOperator
+from lockstep_airflow.diff import DiffOperator
+from lockstep_airflow.forms import needed_reason_field, place_fields, reason_field, registry_field
 from lockstep_airflow.gate import GateSensor
 from lockstep_airflow.operators import (
     PromoteOperator,
     ReleaseOperator,
+    ResumeOperator,
     RollbackOperator,
-    SnapshotOperator,
-    TrainOperator,
     TuneOperator,
 )
-
-if TYPE_CHECKING:
-    from lockstep.data import Runner  # brings polars and pyarrow, a quarter of a second
+from lockstep_airflow.snapshot import SnapshotOperator
+from lockstep_airflow.train import TrainOperator
 
 _DEFAULTS: Final = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -44,24 +49,34 @@ def release_dags(
     group: str | None = None,
     registry: str | None = None,
     schedule: Any = None,  # noqa: ANN401  whatever Airflow takes as a schedule
-    runner: "Runner | None" = None,
+    where: Where | None = None,
+    engine: Engine | None = None,
+    deploy: VertexEndpoints | None = None,
+    approval: ByHand | None = None,
 ) -> dict[str, DAG]:
-    """Four DAGs for each release group: `<group>_retrain`, `_promote`, `_release` and `_rollback`.
+    """Five DAGs for each release group: `<group>_retrain`, `_promote`, `_release`, `_rollback` and `_resume`.
 
     Args:
         graph: the declarations; or a function that returns them, together with `group`.
         group: the name of the only group of the graph. In a file that makes a thousand groups in a loop, a task then
             declares none but its own.
-        registry: address of the registry; by default each task reads LOCKSTEP_REGISTRY when it runs.
+        registry: address of the registry; by default each task asks Airflow's variable `lockstep_registry`, then
+            LOCKSTEP_REGISTRY, when it runs.
         schedule: when the group is retrained; by default only by hand.
-        runner: the Beam runner that snapshots are taken on; by default `lockstep.data.DIRECT`.
+        where: what trains a model that does not say it itself, as `vertex(region="…")`; by default Airflow's variable
+            `lockstep_where`, then the environment, say it when a task runs; else `local()`.
+        engine: likewise, what processes a dataset; else `direct()`.
+        deploy: where a release is deployed to, as `vertex_endpoints(…)`; by default nowhere: services read the log.
+        approval: who approves a release after having seen what it changes, as `by_hand(…)`; by default nobody has to.
 
     Returns:
         DAG id → DAG, for `globals().update(…)` of a DAG file.
 
     Raises:
-        DeclarationError: a function without `group`, or a graph of another or more than one group.
+        DeclarationError: a function without `group`, a graph of another or more than one group, or no place or engine.
     """
+    check_where(where, "release_dags")
+    check_engine(engine, "release_dags")
     only = get_parsing_context().dag_id
     task_of = None if only is None else only.rpartition("_")[0]
     if group is not None and task_of not in (None, group):
@@ -69,11 +84,13 @@ def release_dags(
     graph = _declared(graph, group)
     if task_of is not None and task_of not in graph.groups:
         return {}
+    given = _Given(registry=registry, where=where, engine=engine)
     builders: dict[str, Callable[[Group, str], DAG]] = {
-        "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, registry, schedule, runner),
+        "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, schedule, given),
         "promote": lambda group, dag_id: _promote(group, dag_id, registry),
-        "release": lambda group, dag_id: _release(graph, group, dag_id, registry),
-        "rollback": lambda group, dag_id: _rollback(group, dag_id, registry),
+        "release": lambda group, dag_id: _release(graph, group, dag_id, registry, deploy, approval),
+        "rollback": lambda group, dag_id: _rollback(group, dag_id, registry, deploy),
+        "resume": lambda group, dag_id: _resume(group, dag_id, registry),
     }
     wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
     return {
@@ -81,6 +98,15 @@ def release_dags(
         for dag_id, (group, what) in wanted.items()
         if only is None or only == dag_id
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """What `release_dags` was given for each task of a retraining."""
+
+    registry: str | None
+    where: Where | None
+    engine: Engine | None
 
 
 def _declared(graph: Graph | Callable[[], Graph], group: str | None) -> Graph:
@@ -116,9 +142,8 @@ def _retrain(
     graph: Graph,
     group: Group,
     dag_id: str,
-    registry: str | None,
     schedule: Any,  # noqa: ANN401  as above
-    runner: "Runner | None",
+    given: _Given,
 ) -> DAG:
     names = [model.name for model in group.models]
     params = {
@@ -145,6 +170,8 @@ def _retrain(
         "promote": Param(
             default=False, type="boolean", title="Promote", description="Move what was trained to staging."
         ),
+        **place_fields(),
+        **registry_field(),
     }
     drawn = draw.as_text(graph) if len(graph.groups) == 1 else "\n".join(names)
     doc = f"Adds candidates; nothing downstream moves unless *promote* is on.\n\n```\n{drawn}\n```"
@@ -153,7 +180,6 @@ def _retrain(
         None if schedule is not None else False
     )  # a schedule starts when somebody lets it, as everywhere in Airflow
     with _dag(group, dag_id, what, doc, schedule=schedule, params=params, is_paused_upon_creation=paused) as dag:
-        chosen = {"models": "{{ params.models | tojson }}", "registry": registry}
         snapshots: dict[str, BaseOperator] = {}
         trained: dict[str, BaseOperator] = {}
         for member in group.models:
@@ -163,12 +189,14 @@ def _retrain(
                     task_id=f"snapshot_{model.data.name}",
                     graph=graph,
                     dataset=model.data.name,
-                    runner=runner,
+                    models="{{ params.models | tojson }}",
+                    registry=given.registry,
+                    engine="{{ params.engine or '' }}",
+                    engine_of_dags=given.engine,
                     works_for=[other.name for other in group.models if other.dataset == model.data.name],
                     outlets=[asset_of(model.data)],
-                    **chosen,
                 )
-            trained[model.name] = _train(graph, group, model, snapshots[model.data.name], trained, chosen)
+            trained[model.name] = _train(graph, group, model, snapshots[model.data.name], trained, given)
     return dag
 
 
@@ -178,10 +206,10 @@ def _train(
     model: Model,
     snapshot: BaseOperator,
     trained: dict[str, BaseOperator],
-    chosen: dict[str, Any],
+    given: _Given,
 ) -> BaseOperator:
     """Train, tune, promote: one model's part of the retraining DAG, in a task group named after it."""
-    registry = chosen["registry"]
+    registry = given.registry
     above = [upstream.name for upstream in graph.upstream(model.name)]
     made = json.dumps({name: _PULL.format(task=f"{name}.train", key="digest") for name in above})
     with TaskGroup(model.name):
@@ -189,6 +217,10 @@ def _train(
             task_id="train",
             graph=graph,
             model=model.name,
+            models="{{ params.models | tojson }}",
+            where="{{ params.where or '' }}",
+            where_of_dags=given.where,
+            registry=registry,
             snapshot=_PULL.format(task=snapshot.task_id, key="version"),
             upstream=made,
             parameters="{{ params.parameters | tojson }}",
@@ -196,7 +228,6 @@ def _train(
             trigger_rule="none_failed",  # a model that this run does not train is taken from staging
             inlets=parents_of(graph, model.name),
             outlets=[asset_of(model)],
-            **chosen,
         )
         snapshot >> train
         for name in above:
@@ -237,7 +268,8 @@ def _promote(group: Group, dag_id: str, registry: str | None) -> DAG:
                 f" Members: {', '.join(names)}."
             ),
             examples=names,
-        )
+        ),
+        **registry_field(),
     }
     doc = "A model version moves together with the thresholds that were tuned for it."
     with _dag(
@@ -253,44 +285,88 @@ def _promote(group: Group, dag_id: str, registry: str | None) -> DAG:
     return dag
 
 
-def _release(graph: Graph, group: Group, dag_id: str, registry: str | None) -> DAG:
+def _release(
+    graph: Graph,
+    group: Group,
+    dag_id: str,
+    registry: str | None,
+    deploy: VertexEndpoints | None,
+    approval: ByHand | None,
+) -> DAG:
     doc = (
-        "A promotion wakes it up. The gate waits until all members stand in staging and fit together; then all are"
-        " released at once."
+        "A promotion wakes it up. The gate waits until all members stand in staging and fit together; then it is"
+        f" counted which decisions change,{' a person approves it,' if approval else ''} and all are released at once."
     )
     schedule = [staging_of(group.name)]
     with _dag(
-        group, dag_id, f"Release {group.name} when its gate opens", doc, schedule=schedule, max_active_runs=1
+        group,
+        dag_id,
+        f"Release {group.name} when its gate opens",
+        doc,
+        schedule=schedule,
+        params=registry_field(),
+        max_active_runs=1,
     ) as dag:
         gate = GateSensor(task_id="gate", group=group, registry=registry)
+        diff = DiffOperator(task_id="diff", graph=graph, group=group, registry=registry)
         release = ReleaseOperator(
             task_id="release",
             group=group,
+            needs="approval" if approval else "gate",
             registry=registry,
             inlets=_assets(graph, (name for api in group.apis for name in (*api.decides, *api.explains))),
             outlets=_assets(graph, (api.name for api in group.apis)),
         )
-        gate >> release
+        if approval:
+            gate >> diff >> _approved(graph, group, registry, approval) >> release
+        else:
+            gate >> diff >> release
+        _deployed(release, group, registry, deploy)
     return dag
+
+
+def _approved(graph: Graph, group: Group, registry: str | None, asks: ByHand) -> BaseOperator:
+    from lockstep_airflow import approval  # Airflow's part of it costs time, and most files need none
+
+    asked = approval.ApproveOperator(task_id="approve", graph=graph, group=group, asks=asks, registry=registry)
+    asked >> approval.AskAgainOperator(task_id=approval.AGAIN, staging=staging_of(group.name))
+    return asked
+
+
+def _deployed(after: BaseOperator, group: Group, registry: str | None, target: VertexEndpoints | None) -> None:
+    """Add the step that brings what is in production to its endpoints, if there are any."""
+    if target is not None:
+        after >> DeployOperator(task_id="deploy", group=group, target=target, registry=registry)
 
 
 def _assets(graph: Graph, names: Iterable[str]) -> list[Any]:
     return [asset_of(graph.node(name)) for name in dict.fromkeys(names)]
 
 
-def _rollback(group: Group, dag_id: str, registry: str | None) -> DAG:
+def _rollback(group: Group, dag_id: str, registry: str | None, deploy: VertexEndpoints | None) -> DAG:
     params = {
         "to": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],  # else Airflow's form demands it
             pattern="^[0-9a-f ]*$",
             title="Release",
             description="The first characters of the release to go back to; blank: the one before.",
-        )
+        ),
+        **reason_field(),
+        **registry_field(),
     }
-    doc = "All members of the group go back at once."
+    doc = f"All members of the group go back at once. Then it is on hold, until {group.name}_resume lifts that."
     with _dag(
         group, dag_id, f"Roll {group.name} back to an earlier release", doc, params=params, max_active_runs=1
     ) as dag:
-        RollbackOperator(task_id="rollback", group=group, to="{{ params.to }}", registry=registry)
+        rollback = RollbackOperator(task_id="rollback", group=group, to="{{ params.to or '' }}", registry=registry)
+        _deployed(rollback, group, registry, deploy)
+    return dag
+
+
+def _resume(group: Group, dag_id: str, registry: str | None) -> DAG:
+    doc = "After a rollback a group is on hold: its gate stays closed until somebody has found out what went wrong."
+    params = {**needed_reason_field(), **registry_field()}
+    with _dag(group, dag_id, f"Lift the hold on {group.name}", doc, params=params, max_active_runs=1) as dag:
+        ResumeOperator(task_id="resume", group=group, registry=registry)
     return dag

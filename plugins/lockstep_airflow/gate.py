@@ -14,29 +14,23 @@ from typing import Any, Final
 from airflow.sdk import BaseSensorOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+from asgiref.sync import sync_to_async
 
 from lockstep.errors import StoreUnusable
 from lockstep.group import Group
-from lockstep.registry import Registry, State
+from lockstep.registry import State
 from lockstep.release import Status, Verdict, gate
-from lockstep_airflow.tasks import open_registry, registry_uri, reported
+from lockstep_airflow.tasks import open_registry, registry_of_run, registry_uri, reported
 
 POLL: Final = 0.25  # seconds between two looks at the log
 
 
-class GateTrigger(BaseEventTrigger):
-    """Fires when the gate of a group is no longer closed."""
+class LogTrigger(BaseEventTrigger):
+    """Base: sees the state of a registry, by one reader that all such triggers of that registry share."""
 
-    def __init__(
-        self, *, registry: str, group: dict[str, Any], poll: float = POLL, said: str = "", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, registry: str, group: dict[str, Any], poll: float = POLL, **kwargs: Any) -> None:
         super().__init__(**kwargs)  # type: ignore[no-untyped-call]  # Airflow's has no annotations
-        self.registry, self.group, self.poll, self.said = registry, group, poll, said
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """How the triggerer makes it again."""
-        kwargs = {"registry": self.registry, "group": self.group, "poll": self.poll, "said": self.said}
-        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
+        self.registry, self.group, self.poll = registry, group, poll
 
     def shared_stream_key(self) -> Hashable:
         """One reader for each registry."""
@@ -45,7 +39,7 @@ class GateTrigger(BaseEventTrigger):
     @classmethod
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[State]:
         """The state of the registry, at every poll; late subscribers see the next one whole."""
-        registry = Registry.open(kwargs["registry"])
+        registry = await sync_to_async(open_registry)(kwargs["registry"])  # it may ask Airflow for a connection
         print(f"lockstep: one reader starts, for all gates that wait on {registry.uri}")  # noqa: T201  loggers are not shown there
         while True:
             try:
@@ -53,6 +47,25 @@ class GateTrigger(BaseEventTrigger):
             except StoreUnusable as error:
                 print(f"lockstep: {error}")  # noqa: T201  as above; a store that comes back goes on
             await asyncio.sleep(kwargs["poll"])
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """As with others, with a reader of its own; `dag.test()` and triggerers without shared streams call it."""
+        stream = self.open_shared_stream({"registry": self.registry, "poll": self.poll})
+        async for event in self.filter_shared_stream(stream):
+            yield event
+
+
+class GateTrigger(LogTrigger):
+    """Fires when the gate of a group is no longer closed."""
+
+    def __init__(self, *, said: str = "", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.said = said
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """How the triggerer makes it again."""
+        kwargs = {"registry": self.registry, "group": self.group, "poll": self.poll, "said": self.said}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def filter_shared_stream(self, stream: AsyncIterator[State]) -> AsyncIterator[TriggerEvent]:
         """The verdict on this trigger's group, once it is not closed; the log gets every change before."""
@@ -70,19 +83,13 @@ class GateTrigger(BaseEventTrigger):
                 said = text
                 self.log.info("%s", text)
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """As above, with a reader of its own; `dag.test()` and triggerers without shared streams call it."""
-        stream = self.open_shared_stream({"registry": self.registry, "poll": self.poll})
-        async for event in self.filter_shared_stream(stream):
-            yield event
-
 
 class GateSensor(BaseSensorOperator):
     """Succeeds when the gate is open; is skipped when production already is what stands in staging.
 
     Args:
         group: the release group.
-        registry: its address; by default from LOCKSTEP_REGISTRY.
+        registry: its address; by default from Airflow's variable, or LOCKSTEP_REGISTRY.
         poll: seconds between two looks.
         patience: how long it waits at most.
     """
@@ -101,14 +108,15 @@ class GateSensor(BaseSensorOperator):
         super().__init__(**kwargs)
         self.group, self.registry, self.gate_poll, self.patience = group, registry, poll, patience
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002  Airflow's signature
+    def execute(self, context: Context) -> dict[str, Any]:
         """Look once; wait in the triggerer if the gate is closed."""
         with reported():
-            verdict = self._look()
+            uri = registry_uri(self.registry, registry_of_run(context))
+            verdict = self._look(uri)
         if verdict.status is Status.CLOSED:
             self.log.info("The gate is closed; waiting in the triggerer for a change of staging.")
             trigger = GateTrigger(
-                registry=registry_uri(self.registry),
+                registry=uri,
                 group=self.group.as_json(),
                 poll=self.gate_poll,
                 said=verdict.as_text(),
@@ -121,8 +129,8 @@ class GateSensor(BaseSensorOperator):
         self.log.info("The gate was seen %s at entry %s.", event["status"], event["head"])
         return self.execute(context)
 
-    def _look(self) -> Verdict:
-        verdict = gate(self.group, open_registry(self.registry).state())
+    def _look(self, uri: str) -> Verdict:
+        verdict = gate(self.group, open_registry(uri).state())
         self.log.info("%s", verdict.as_text())
         return verdict
 

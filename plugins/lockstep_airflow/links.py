@@ -1,4 +1,4 @@
-"""The link from a task to the version or release that it made."""
+"""The links from a task: to the version or release that it made, and to what it has to do with in the cloud."""
 
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -26,3 +26,33 @@ class VersionLink(BaseOperatorLink):
         """Airflow asks in the task's own process, after `execute`."""
         ref = getattr(operator, "made", "")
         return page_of(ref) if ref else ""
+
+
+class VertexJobLink(BaseOperatorLink):
+    """Opens the job's page in Google's console; empty where the task has none."""
+
+    name = "Vertex AI job"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: Any) -> str:  # noqa: ANN401, ARG002  Airflow's signature
+        """Airflow asks in the task's own process, when it waits and when it ends."""
+        return str(getattr(operator, "job_page", ""))
+
+
+class DataflowJobLink(BaseOperatorLink):
+    """Opens the job's page in Google's console; empty where the task has none."""
+
+    name = "Dataflow job"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: Any) -> str:  # noqa: ANN401, ARG002  Airflow's signature
+        """Airflow asks in the task's own process, when it waits and when it ends."""
+        return str(getattr(operator, "job_page", ""))
+
+
+class EndpointsLink(BaseOperatorLink):
+    """Opens the endpoints of the region in Google's console."""
+
+    name = "Vertex AI endpoints"
+
+    def get_link(self, operator: "BaseOperator", *, ti_key: Any) -> str:  # noqa: ANN401, ARG002  Airflow's signature
+        """Airflow asks in the task's own process, after `execute`."""
+        return str(getattr(operator, "endpoints_page", ""))

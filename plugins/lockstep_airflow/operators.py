@@ -8,27 +8,25 @@ Rules:
 
 import json
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
 
-from airflow.sdk import Asset, BaseOperator, Context
-from airflow.sdk.exceptions import AirflowSkipException
+from airflow.sdk import Asset, BaseOperator, BaseOperatorLink, Context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from lockstep.graph import Graph
 from lockstep.group import Group
 from lockstep.registry import Origin, Registry
 from lockstep_airflow.links import VersionLink
-from lockstep_airflow.tasks import open_registry, origin_of, reported
-
-if TYPE_CHECKING:
-    from lockstep.data import Runner
+from lockstep_airflow.tasks import open_registry, origin_of, registry_of_run, reported
 
 
 class LockstepOperator(BaseOperator):
     """Base: opens the registry, tells who it is, links to the version that it `made`."""
 
     ui_color = "#e0f2fe"
-    operator_extra_links = (VersionLink(),)
+    operator_extra_links: tuple[BaseOperatorLink, ...] = (VersionLink(),)
 
     def __init__(self, *, registry: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -37,8 +35,17 @@ class LockstepOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do the work, and log what it gave."""
+        return self.carried_out(context, self.work)
+
+    def carried_out(
+        self, context: Context, work: Callable[[Registry, Origin, Context], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Do what is given, and log what it gave; a task that was resumed has something else to do than at first."""
         with reported():
-            found = self.work(open_registry(self.registry), origin_of(context), context)
+            other = registry_of_run(context)
+            found = work(open_registry(self.registry, other), origin_of(context), context)
+        if other:
+            self.made = ""  # Airflow's page of a version reads the usual registry
         self.log.info("%s", json.dumps(found, ensure_ascii=False))
         return found
 
@@ -47,7 +54,7 @@ class LockstepOperator(BaseOperator):
         """The one call into the core; returns JSON values."""
 
 
-class _ChosenModels(LockstepOperator):
+class ChosenModels(LockstepOperator):
     """Runs only if the run's `models` (a JSON list; blank: all) holds one of those that it works for."""
 
     template_fields: Sequence[str] = ("models",)
@@ -67,80 +74,6 @@ class _ChosenModels(LockstepOperator):
         return super().execute(context)
 
 
-class SnapshotOperator(_ChosenModels):
-    """Takes a snapshot of a dataset, on Beam (`runner`: by default the direct one)."""
-
-    def __init__(self, *, graph: Graph, dataset: str, runner: "Runner | None" = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.graph, self.dataset, self.runner = graph, dataset, runner
-
-    def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
-        """`lockstep.data.take_snapshot`."""
-        from lockstep.data import DIRECT, take_snapshot
-
-        version = take_snapshot(registry, self.graph.dataset(self.dataset), origin, runner=self.runner or DIRECT)
-        self.made = version.ref
-        return {
-            "version": version.ref,
-            "digest": version.digest,
-            "rows": version.fact.rows,
-            "quarantined": version.fact.quarantined,
-        }
-
-
-class TrainOperator(_ChosenModels):
-    """Trains a model: a candidate.
-
-    Args:
-        snapshot: template; the version of the dataset, as `customers@3`.
-        upstream: template; JSON object, upstream model → digest of the version that this run made, or blank.
-        parameters: template; JSON object, model → name → value for the estimator's `set_params`.
-        force: template; "true" to train a recipe again.
-    """
-
-    template_fields: Sequence[str] = ("models", "snapshot", "upstream", "parameters", "force")
-
-    def __init__(
-        self,
-        *,
-        graph: Graph,
-        model: str,
-        snapshot: str,
-        upstream: str = "{}",
-        parameters: str = "{}",
-        force: str = "false",
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(works_for=[model], **kwargs)
-        self.graph, self.model = graph, model
-        self.snapshot, self.upstream, self.parameters, self.force = snapshot, upstream, parameters, force
-
-    def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
-        """`lockstep.training.train_model`."""
-        from lockstep.training import resolve_upstream, train_model
-
-        state = registry.state()
-        training = train_model(
-            registry,
-            self.graph,
-            self.model,
-            origin,
-            snapshot=state.snapshot(self.snapshot),
-            upstream=resolve_upstream(self.graph, self.model, state, json.loads(self.upstream)),
-            parameters=json.loads(self.parameters).get(self.model, {}),
-            force=self.force.lower() == "true",
-        )
-        version = training.version
-        self.made = version.ref
-        return {
-            "version": version.ref,
-            "digest": version.digest,
-            "new": training.is_new,
-            "metrics": version.fact.metrics,
-            "missed": list(version.fact.missed),
-        }
-
-
 class TuneOperator(LockstepOperator):
     """Tunes a threshold for one model version (`model_digest`: template)."""
 
@@ -158,7 +91,8 @@ class TuneOperator(LockstepOperator):
         tuning = tune_threshold(registry, self.graph, self.threshold, origin, model=model)
         version = tuning.version
         self.made = version.ref
-        return {"version": version.ref, "digest": version.digest, "new": tuning.is_new, "value": version.fact.value}
+        found = {"version": version.ref, "digest": version.digest, "new": tuning.is_new, "value": version.fact.value}
+        return found | ({} if version.fact.rule is None else {"rule": version.fact.rule})
 
 
 class PromoteOperator(LockstepOperator):
@@ -189,17 +123,17 @@ class PromoteOperator(LockstepOperator):
 
 
 class ReleaseOperator(LockstepOperator):
-    """Releases what stands in staging: one entry, or nothing."""
+    """Releases what stands in staging: one entry, or nothing. `needs` as for `lockstep.release.release`."""
 
-    def __init__(self, *, group: Group, **kwargs: Any) -> None:
+    def __init__(self, *, group: Group, needs: str = "gate", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.group = group
+        self.group, self.needs = group, needs
 
     def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
         """`lockstep.release.release`."""
-        from lockstep.release import release
+        from lockstep.release import Needs, release
 
-        done = release(registry, self.group, origin)
+        done = release(registry, self.group, origin, needs=Needs(self.needs))
         return {
             "group": done.group,
             "release": done.digest,
@@ -209,7 +143,11 @@ class ReleaseOperator(LockstepOperator):
 
 
 class RollbackOperator(LockstepOperator):
-    """Puts an earlier release back (`to`: template; the first characters of a release, blank: the one before)."""
+    """Puts an earlier release back, and the group on hold.
+
+    Args:
+        to: template; the first characters of a release, blank: the one before.
+    """
 
     template_fields: Sequence[str] = ("to",)
 
@@ -222,10 +160,113 @@ class RollbackOperator(LockstepOperator):
         from lockstep.release import rollback
 
         done = rollback(registry, self.group, origin, to=self.to.strip() or None)
+        self.log.info("%s is on hold now: nothing of it is released until %s_resume lifts that.", *[done.group] * 2)
         return {
             "group": done.group,
             "release": done.digest,
             "left": done.left,
             "entry": done.recorded.number,
             "members": dict(done.members),
+            "on_hold": True,
+        }
+
+
+class ResumeOperator(LockstepOperator):
+    """Lifts the hold on a group."""
+
+    operator_extra_links = ()
+
+    def __init__(self, *, group: Group, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+
+    def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """`lockstep.release.resume`."""
+        from lockstep.release import resume
+
+        done = resume(registry, self.group, origin)
+        return {"group": done.group, "on_hold": done.is_on, "entry": done.recorded.number}
+
+
+class VerifyOperator(LockstepOperator):
+    """Compares all that stands in the registry with its log, and fails if something is broken.
+
+    Args:
+        quick: template; "true" to compare names and sizes only.
+    """
+
+    operator_extra_links = ()
+    template_fields: Sequence[str] = ("quick",)
+
+    def __init__(self, *, quick: str = "false", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.quick = quick
+
+    def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """`lockstep.upkeep.verify.verify`; each finding is a line of the task's log."""
+        from lockstep.upkeep.verify import Depth, verify
+
+        verification = verify(registry, depth=Depth.QUICK if self.quick.lower() == "true" else Depth.WHOLE)
+        for finding in verification:
+            self.log.warning("%s", finding.as_text())
+        if not verification.is_sound:
+            raise AirflowFailException(
+                f"Registry {registry.uri} is broken in {verification.counts.errors} places. This task's log names each,"
+                " and what to do. `lockstep verify` looks again."
+            )
+        return verification.as_json()
+
+
+class RetainOperator(LockstepOperator):
+    """Deletes the files of old versions that nobody needs.
+
+    Args:
+        keep: template; how many of the newest versions of each name stay.
+        older_than: template; in days; what is younger stays.
+        rollbacks: template; how many releases before production stay whole.
+        decisions: template; in days; what the decision log says of older ones goes.
+        is_dry_run: template; "true" to say what would go, and change nothing.
+    """
+
+    operator_extra_links = ()
+    template_fields: Sequence[str] = ("keep", "older_than", "rollbacks", "decisions", "is_dry_run")
+
+    def __init__(
+        self,
+        *,
+        keep: str = "10",
+        older_than: str = "30",
+        rollbacks: str = "5",
+        decisions: str = "90",
+        is_dry_run: str = "false",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.keep, self.older_than, self.rollbacks = keep, older_than, rollbacks
+        self.decisions, self.is_dry_run = decisions, is_dry_run
+
+    def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """`lockstep.upkeep.retention.retain`; each folder is a line of the task's log."""
+        from lockstep.upkeep.keep import Rule
+        from lockstep.upkeep.retention import preview, retain
+
+        rule = Rule(
+            keep=int(self.keep),
+            older_than=timedelta(days=float(self.older_than)),
+            rollbacks=int(self.rollbacks),
+            decisions=timedelta(days=float(self.decisions)),
+        )
+        is_dry = self.is_dry_run.lower() == "true"
+        done = preview(registry, rule) if is_dry else retain(registry, rule, origin)
+        for removal in done.plan.removals:
+            gone, what = "would go" if is_dry else "removed", f"{removal.what} {removal.why}".strip()
+            self.log.info("%s: %s (%s), %s files, %s bytes", gone, removal.folder, what, removal.files, removal.size)
+        for group, heap in done.decisions.items():
+            self.log.info("of the decision log of %s: %s files, %s bytes", group, heap.files, heap.size)
+        return {
+            "dry_run": is_dry,
+            "folders": len(done.plan.removals),
+            "size": done.plan.size,
+            "entries": list(done.entries),
+            "deleted": {"files": done.files, "size": done.size},
         }

@@ -4,10 +4,13 @@ from typing import Any
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Name, description and links of the package."""
+    """Name, description, links and commands of the package."""
     return {
         "package-name": "airflow-provider-lockstep",
         "name": "Lockstep",
         "description": "Keeps machine-learning models that share data in step.",
-        "extra-links": ["lockstep_airflow.links.VersionLink"],
+        "extra-links": [
+            f"lockstep_airflow.links.{name}Link" for name in ("Version", "VertexJob", "DataflowJob", "Endpoints")
+        ],
+        "cli": ["lockstep_airflow.commands.get_commands"],
     }

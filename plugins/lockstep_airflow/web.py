@@ -32,14 +32,17 @@ def create_app() -> FastAPI:
             registry = open_registry(None)
             state = registry.state()
             found = find(state, ref)
-            manifest = read_manifest(registry.objects, found.fact.manifest)
+            is_there = not state.is_removed(found)  # what the log says of a removed version stays
+            manifest = read_manifest(registry.objects, found.fact.manifest) if is_there else {}
         except LockstepError as error:
             status = 404 if isinstance(error, UsageError) else 500
             page = _pages.get_template("error.html").render(title=ref, message=str(error))
             return HTMLResponse(page, status_code=status)
-        shown = json.dumps(manifest, indent=2, ensure_ascii=False)
-        return HTMLResponse(
-            _pages.get_template("version.html").render(title=ref, v=lineage(state, found), manifest=shown)
-        )
+        shown = json.dumps(manifest, indent=2, ensure_ascii=False) if manifest else ""
+        from lockstep.decisions.rule import Rule  # it brings the libraries of data, which the server starts without
+
+        told = lineage(state, found)
+        rule = Rule.from_json(told["rule"]).as_text() if "rule" in told else ""
+        return HTMLResponse(_pages.get_template("version.html").render(title=ref, v=told, rule=rule, manifest=shown))
 
     return app

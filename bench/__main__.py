@@ -1,4 +1,7 @@
-"""`python -m bench [a|b|c …] [--small] [--json FILE]`: a = registry, b = parsing, c = latency; all of them by default.
+"""`python -m bench [a|b|c|d|e|f|g|h|i …] [--small] [--json FILE]`; all of them by default.
+
+a = registry alone, b = parsing, c = latency, d = a long log, e = sixteen writers, f = registry in clouds (emulated),
+g = preprocessing, h = deployment on Vertex AI (emulated), i = serving.
 
 Run it on an idle machine, with PYTHONPATH=include:plugins:. where the project is not installed.
 """
@@ -10,15 +13,19 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from bench import latency, parsing, registry
+from bench import deployment, latency, parsing
+from bench.preprocess import compare
+from bench.registry import alone, clouds, crowd, opening
+from bench.serving import compare as serving
 
-BENCHMARKS = {"a": registry.run, "b": parsing.run, "c": latency.run}
+BENCHMARKS = {"a": alone.run, "b": parsing.run, "c": latency.run, "d": opening.run, "e": crowd.run, "f": clouds.run}
+BENCHMARKS |= {"g": compare.run, "h": deployment.run, "i": serving.run}
 
 
 def main() -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("which", nargs="*", choices=[*BENCHMARKS, []], help="a registry, b parsing, c latency")
+    parser.add_argument("which", nargs="*", choices=[*BENCHMARKS, []], help="which, by letter")
     parser.add_argument(
         "--small", action="store_true", help="few repetitions, small inputs: a check, not a measurement"
     )

@@ -12,6 +12,9 @@ Rules:
 from pathlib import Path
 from textwrap import dedent, indent
 
+from bench.plain_operators import OPERATORS
+from lockstep.places import engine_pattern, where_pattern
+
 _HEAD = '''\
 """Release groups, generated for a benchmark."""
 
@@ -52,85 +55,44 @@ for place in range(GROUPS):
     globals().update(release_dags(partial(declare, number), group=f"group_{number}"))
 '''
 
-_OPERATORS = '''\
-"""Operators as a team without Lockstep would write them: what they need to know, and which of it is a template."""
-
-from airflow.sdk import BaseOperator, BaseSensorOperator
-
-
-class Snapshot(BaseOperator):
-    template_fields = ("models",)
-    ui_color = "#e0f2fe"
-
-    def __init__(self, *, dataset, works_for, models, registry=None, **kwargs):
-        super().__init__(**kwargs)
-        self.dataset, self.works_for, self.models, self.registry = dataset, works_for, models, registry
-
-
-class Train(BaseOperator):
-    template_fields = ("models", "snapshot", "upstream", "parameters", "force")
-    ui_color = "#e0f2fe"
-
-    def __init__(self, *, model, models, snapshot, upstream, parameters, force, registry=None, **kwargs):
-        super().__init__(**kwargs)
-        self.model, self.models, self.snapshot, self.registry = model, models, snapshot, registry
-        self.upstream, self.parameters, self.force = upstream, parameters, force
-
-
-class Tune(BaseOperator):
-    template_fields = ("model_digest",)
-    ui_color = "#e0f2fe"
-
-    def __init__(self, *, threshold, model_digest, registry=None, **kwargs):
-        super().__init__(**kwargs)
-        self.threshold, self.model_digest, self.registry = threshold, model_digest, registry
-
-
-class Promote(BaseOperator):
-    template_fields = ("version", "wanted")
-    ui_color = "#e0f2fe"
-
-    def __init__(self, *, members, version, wanted="true", registry=None, **kwargs):
-        super().__init__(**kwargs)
-        self.members, self.version, self.wanted, self.registry = members, version, wanted, registry
-
-
-class Gate(BaseSensorOperator):
-    ui_color = "#fef9c3"
-
-    def __init__(self, *, members, registry=None, **kwargs):
-        super().__init__(**kwargs)
-        self.members, self.registry = members, registry
-
-
-class Release(BaseOperator):
-    ui_color = "#e0f2fe"
-
-    def __init__(self, *, members, registry=None, **kwargs):
-        super().__init__(**kwargs)
-        self.members, self.registry = members, registry
-
-
-class Rollback(BaseOperator):
-    template_fields = ("to",)
-    ui_color = "#e0f2fe"
-
-    def __init__(self, *, to, registry=None, **kwargs):
-        super().__init__(**kwargs)
-        self.to, self.registry = to, registry
-'''
-
 _PLAIN_HEAD = '''\
 """The DAGs of all groups, written out."""
 
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup
-from bench_operators import Gate, Promote, Release, Rollback, Snapshot, Train, Tune
+from bench_operators import Diff, Gate, Promote, Release, Resume, Rollback, Snapshot, Train, Tune
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULTS = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
 '''
+
+# What may be said for one run; the patterns are given, since nobody writes such a thing twice.
+_PLAIN_FIELDS = """
+REGISTRY = {
+    "type": ["null", "string"],
+    "pattern": r"^\\s*((file://)?/[^?#]*|(gs|s3|az|abfss?|https)://([\\w.-]+@)?[\\w.$-]+(/[^?#@:\\s]*)?)?\\s*$",
+    "title": "Registry",
+    "description": "For this run alone, as gs://bucket/prefix. Blank: as given to release_dags, by Airflow's variable"
+    " lockstep_registry or by the environment.",
+}
+WHERE = {
+    "type": ["null", "string"],
+    "pattern": WHERE_PATTERN,
+    "examples": ["local", "vertex", "vertex(region=us-central1, machine=n2-standard-8)"],
+    "title": "Where to train",
+    "description": "For this run alone: local, or vertex(setting=value, …). Blank: as declared, else as given to"
+    " release_dags, by Airflow's variable lockstep_where or by the environment.",
+}
+ENGINE = {
+    "type": ["null", "string"],
+    "pattern": ENGINE_PATTERN,
+    "examples": ["direct", "flink(master=host:8081)", "dataflow(region=us-central1, temp=gs://bucket/temp)"],
+    "title": "Engine for data",
+    "description": "For this run alone: direct, or portable, flink or dataflow with (setting=value, …). Blank: as"
+    " declared, else as given to release_dags, by Airflow's variable lockstep_engine or by the environment.",
+}
+"""
 
 _PLAIN_GROUP = '''
 rows_N = Asset(name="rows_N", uri="x-lockstep://dataset/rows_N", group="lockstep")
@@ -175,6 +137,9 @@ Adds candidates; nothing downstream moves unless *promote* is on.
         ),
         "force": Param(False, type="boolean", title="Force", description="Train even if this recipe has been trained."),
         "promote": Param(False, type="boolean", title="Promote", description="Move what was trained to staging."),
+        "where": Param(None, **WHERE),
+        "engine": Param(None, **ENGINE),
+        "registry": Param(None, **REGISTRY),
     },
 ):
     snapshot = Snapshot(
@@ -182,6 +147,7 @@ Adds candidates; nothing downstream moves unless *promote* is on.
         dataset="rows_N",
         works_for=["first_N", "second_N"],
         models="{{ params.models | tojson }}",
+        engine="{{ params.engine or '' }}",
         outlets=[rows_N],
     )
 '''
@@ -196,6 +162,7 @@ with TaskGroup("MODEL"):
         upstream="{}",
         parameters="{{ params.parameters | tojson }}",
         force="{{ params.force }}",
+        where="{{ params.where or '' }}",
         trigger_rule="none_failed",
         inlets=[rows_N],
         outlets=[MODEL],
@@ -241,7 +208,8 @@ A model version moves together with the thresholds that were tuned for it.""",
             description="As first_N@3; without a number, the newest. Several, with blanks between, move together."
             " Members: first_N, second_N, refer_N, review_N.",
             examples=["first_N", "second_N", "refer_N", "review_N"],
-        )
+        ),
+        "registry": Param(None, **REGISTRY),
     },
 ):
     Promote(
@@ -256,8 +224,8 @@ with DAG(
     description="Release group_N when its gate opens",
     doc_md="""Release group_N when its gate opens
 
-A promotion wakes it up. The gate waits until all members stand in staging and fit together; then
-all are released at once.""",
+A promotion wakes it up. The gate waits until all members stand in staging and fit together; then it is
+counted which decisions change, and all are released at once.""",
     tags=["lockstep", "group_N"],
     default_args=DEFAULTS,
     start_date=START,
@@ -265,20 +233,24 @@ all are released at once.""",
     schedule=[staging_N],
     is_paused_upon_creation=False,
     max_active_runs=1,
+    params={"registry": Param(None, **REGISTRY)},
 ):
-    Gate(task_id="gate", members=["first_N", "second_N", "refer_N", "review_N"]) >> Release(
+    gate = Gate(task_id="gate", members=["first_N", "second_N", "refer_N", "review_N"])
+    diff = Diff(task_id="diff", members=["first_N", "second_N", "refer_N", "review_N"])
+    release = Release(
         task_id="release",
         members=["first_N", "second_N", "refer_N", "review_N"],
         inlets=[refer_N, review_N],
         outlets=[referrals_N, reviews_N],
     )
+    gate >> diff >> release
 
 with DAG(
     dag_id="group_N_rollback",
     description="Roll group_N back to an earlier release",
     doc_md="""Roll group_N back to an earlier release
 
-All members of the group go back at once.""",
+All members of the group go back at once. Then it is on hold, until group_N_resume lifts that.""",
     tags=["lockstep", "group_N"],
     default_args=DEFAULTS,
     start_date=START,
@@ -288,15 +260,39 @@ All members of the group go back at once.""",
     max_active_runs=1,
     params={
         "to": Param(
-            "",
-            type="string",
+            None,
+            type=["null", "string"],
             pattern="^[0-9a-f ]*$",
             title="Release",
             description="The first characters of the release to go back to; blank: the one before.",
-        )
+        ),
+        "why": Param(
+            None, type=["null", "string"], title="Why", description="Kept in the registry's log, with your name."
+        ),
+        "registry": Param(None, **REGISTRY),
     },
 ):
-    Rollback(task_id="rollback", to="{{ params.to }}")
+    Rollback(task_id="rollback", to="{{ params.to or '' }}")
+
+with DAG(
+    dag_id="group_N_resume",
+    description="Lift the hold on group_N",
+    doc_md="""Lift the hold on group_N
+
+After a rollback a group is on hold: its gate stays closed until somebody has found out what went wrong.""",
+    tags=["lockstep", "group_N"],
+    default_args=DEFAULTS,
+    start_date=START,
+    catchup=False,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={
+        "why": Param(type="string", pattern=r"\\S", title="Why", description="Kept in the registry's log."),
+        "registry": Param(None, **REGISTRY),
+    },
+):
+    Resume(task_id="resume")
 '''
 
 
@@ -315,8 +311,10 @@ def write_ours(folder: Path, groups: int) -> Path:
 def write_plain(folder: Path, groups: int) -> Path:
     """The same DAGs without Lockstep; returns the DAG file."""
     folder.mkdir(parents=True)
-    (folder / "bench_operators.py").write_text(_OPERATORS)
-    text = _PLAIN_HEAD + "".join(_plain_group(number_of(place)) for place in range(groups))
+    (folder / "bench_operators.py").write_text(OPERATORS)
+    fields = _PLAIN_FIELDS.replace("WHERE_PATTERN", repr(where_pattern()))
+    fields = fields.replace("ENGINE_PATTERN", repr(engine_pattern()))
+    text = _PLAIN_HEAD + fields + "".join(_plain_group(number_of(place)) for place in range(groups))
     return _written(folder / "bench_dags.py", text)
 
 

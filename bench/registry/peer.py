@@ -1,7 +1,7 @@
 """MLflow's registry as a peer, in a virtual environment of its own that is made when it is first needed.
 
 Rules:
-- The version is pinned. (`mlflow==3.18.0` can't be installed: the index has no `mlflow-skinny` of that number.)
+- The versions are pinned. (`mlflow==3.18.0` can't be installed: the index has no `mlflow-skinny` of that number.)
 - The process stays alive for all rounds, so that its import time (seconds) counts for nothing.
 - Nothing of it is imported here.
 """
@@ -14,35 +14,36 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PINNED = "mlflow==3.17.2"
+DRIVER = "psycopg2-binary==2.9.13"  # for PostgreSQL
 FOLDER = Path(".cache/bench-mlflow")
-INSTALL = f"uv venv {FOLDER} && uv pip install --python {FOLDER}/bin/python {PINNED}"
+INSTALL = f"uv venv {FOLDER} && uv pip install --python {FOLDER}/bin/python {PINNED} {DRIVER}"
 PATIENCE = 180.0  # seconds for making the environment
 
 
 class PeerMissing(Exception):
-    """The environment is not there and can't be made."""
+    """The peer is not there and can't be made; the message is the line that would."""
 
 
 def python() -> Path:
     """The Python of MLflow's environment, which is made if need be.
 
     Raises:
-        PeerMissing: it can't be made; the message is the line that would.
+        PeerMissing: it can't be made.
     """
     folder = ROOT / FOLDER
     found = folder / "bin" / "python"
-    if _has_pinned(found):
+    if all(_has(found, pinned) for pinned in (PINNED, DRIVER)):
         return found
     uv = shutil.which("uv", path=Path(sys.executable).parent) or shutil.which("uv")
     make: list[list[str]] = [
         [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)]
         if uv
         else [sys.executable, "-m", "venv", str(folder)],
-        [uv, "pip", "install", "--quiet", "--python", str(found), PINNED]
+        [uv, "pip", "install", "--quiet", "--python", str(found), PINNED, DRIVER]
         if uv
-        else [str(found), "-m", "pip", "install", "--quiet", PINNED],
+        else [str(found), "-m", "pip", "install", "--quiet", PINNED, DRIVER],
     ]
     try:
         for command in make:
@@ -54,8 +55,14 @@ def python() -> Path:
     return found
 
 
-def _has_pinned(interpreter: Path) -> bool:
-    name, _, version = PINNED.partition("==")
+def sqlite(folder: Path) -> str:
+    """The address of a registry in a SQLite file of a folder, which is made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+def _has(interpreter: Path, pinned: str) -> bool:
+    name, _, version = pinned.partition("==")
     code = f"from importlib.metadata import version; print(version({name!r}))"
     try:
         said = subprocess.run([interpreter, "-c", code], capture_output=True, text=True, check=True).stdout
@@ -65,20 +72,19 @@ def _has_pinned(interpreter: Path) -> bool:
 
 
 class Mlflow:
-    """A process that does one thing per line: `round`, `half` (hangs after two aliases) or `aliases`."""
+    """A client in a process of its own that does one thing per line; see `peer_child`."""
 
-    def __init__(self, interpreter: Path, folder: Path, models: int) -> None:
-        folder.mkdir(exist_ok=True)
-        self._process = subprocess.Popen(
-            [interpreter, Path(__file__).with_name("mlflow_child.py"), folder, str(models)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        self._answer()  # it has made its tables and models
+    def __init__(self, interpreter: Path, uri: str, folder: Path, models: int) -> None:
+        command = [interpreter, Path(__file__).with_name("peer_child.py"), uri, folder, str(models)]
+        folder.mkdir(parents=True, exist_ok=True)
+        self._log = folder / "log"
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True
+            )
 
     def __enter__(self) -> Self:
+        self.answer()  # it has made its tables and models
         return self
 
     def __exit__(
@@ -86,21 +92,27 @@ class Mlflow:
     ) -> None:
         self.kill()
 
-    def ask(self, what: str) -> dict[str, Any]:
+    def ask(self, what: str) -> Any:  # noqa: ANN401  any JSON value
         """Have it do something, and wait for its answer."""
+        self.tell(what)
+        return self.answer()
+
+    def tell(self, what: str) -> None:
+        """Have it do something."""
         if self._process.stdin is None:
             raise AssertionError("unreachable")
         self._process.stdin.write(f"{what}\n")
         self._process.stdin.flush()
-        return self._answer()
+
+    def answer(self) -> Any:  # noqa: ANN401  any JSON value
+        """Wait for its answer."""
+        line = self._process.stdout.readline() if self._process.stdout else ""
+        if not line:
+            said = self._log.read_text(errors="replace")[-2000:]
+            raise RuntimeError(f"The MLflow process ended with {self._process.wait()}: {said}")
+        return json.loads(line)
 
     def kill(self) -> None:
         """End it as the operating system would (-9)."""
         self._process.kill()
         self._process.communicate()
-
-    def _answer(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise RuntimeError(f"The MLflow process ended with {self._process.wait()}.")
-        return dict(json.loads(line))

@@ -1,0 +1,1 @@
+"""Serving, against MLflow, a bare FastAPI endpoint, and one that answers a constant."""

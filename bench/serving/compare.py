@@ -1,0 +1,269 @@
+"""Benchmark i: decisions over HTTP, the same churn pipeline behind everyone, one after the other on one machine.
+
+Rules:
+- Ours is `lockstep serve` as it is started by anybody, with one worker: it parses and cleans the raw row, decides by a
+  threshold of a release and names every version. The peers get rows that are clean already, and only predict.
+- Peers: `mlflow models serve` (its scoring server, one process), FastAPI around `predict_proba`, and FastAPI that
+  answers a constant: the floor.
+- All rounds of one peer take turns with ours, so that whatever else the machine does meets everybody.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+from bench.registry import peer
+from bench.report import Aim, Report, Row, percentile
+from bench.serving import pipeline
+from demo import simulate
+from groups.churn import customers, graph
+from lockstep.data import clean_rows, parse_rows, take_snapshot
+from lockstep.decisions import tune_threshold
+from lockstep.registry import Origin, Registry
+from lockstep.release import promote, release
+from lockstep.training import resolve_upstream, train_model
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+ORIGIN: Final = Origin(by="bench")
+PATIENCE: Final = 120.0  # seconds for a server to start
+MANY: Final = 1000  # rows of a large request
+BODIES: Final = 200
+ROUNDS, SECONDS = 5, 4.0
+MLFLOW, BARE, CONSTANT, OURS = "MLflow", "bare FastAPI", "constant FastAPI", "ours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """A server that runs: where it is asked, one row (many bodies) and many rows (one)."""
+
+    port: int
+    path: str
+    single: bytes
+    many: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Of one server and one kind of load: the median of answers a second over all rounds, and all times in ms."""
+
+    per_second: float
+    p50: float
+    p99: float
+
+
+def run(*, small: bool) -> Report:
+    """Prepare, start everyone, take turns."""
+    rounds, seconds = (1, 0.5) if small else (ROUNDS, SECONDS)
+    with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as place, ExitStack() as running:
+        folder = Path(place)
+        rows = _prepare(folder, 800 if small else 6000)
+        servers = {
+            OURS: running.enter_context(_ours(folder, rows)),
+            BARE: running.enter_context(_endpoint("bare", folder, rows)),
+            CONSTANT: running.enter_context(_endpoint("constant", folder, rows)),
+        }
+        notes = ["clients are threads of one process that takes about 50 µs for each request; it is part of all times"]
+        try:
+            servers[MLFLOW] = running.enter_context(_mlflow(folder, rows))
+        except peer.PeerMissing as missing:
+            notes.append(str(missing))
+        single = {
+            clients: _turns(servers, clients, rounds, seconds, lambda server: (server.path, server.single))
+            for clients in (1, 8)
+        }
+        both = {name: servers[name] for name in (OURS, BARE)}
+        many = _turns(both, 1, rounds, seconds, lambda server: (server.path, server.many))
+        notes.append(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
+    return _report(single, many, notes)
+
+
+def _prepare(folder: Path, count: int) -> dict[str, Any]:
+    """A release of the churn group, and the same rows clean, for the peers."""
+    simulate.write(folder / "data" / "customers", 1, count)
+    os.environ["LOCKSTEP_DATA"] = str(folder / "data")
+    registry = Registry.open((folder / "registry").as_uri())
+    snapshot = take_snapshot(registry, customers, ORIGIN)
+    made: dict[str, str] = {}
+    for name in ("churn", "churn_reason"):
+        upstream = resolve_upstream(graph, name, registry.state(), made)
+        version = train_model(registry, graph, name, ORIGIN, snapshot=snapshot, upstream=upstream).version
+        made[name] = version.digest
+        for threshold in graph.thresholds_of(name):
+            tune_threshold(registry, graph, threshold.name, ORIGIN, model=version)
+        promote(registry, graph.group("churn"), version.ref, ORIGIN)
+    release(registry, graph.group("churn"), ORIGIN)
+    text = simulate.simulate(1, count, simulate.SEED)
+    clean = clean_rows(customers, parse_rows(text, customers.schema).good)
+    clean.write_parquet(folder / "clean.parquet")
+    clean.write_csv(folder / "clean.csv")
+    raw = parse_rows(text, customers.schema).good.drop("Churn")
+    return {"raw": raw.head(MANY).to_dicts(), "clean": clean.drop("Churn", "customerID").head(MANY).to_dicts()}
+
+
+def _lines(bodies: Sequence[Any]) -> bytes:
+    return b"\n".join(json.dumps(body).encode() for body in bodies)
+
+
+@contextmanager
+def _ours(folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
+    port = _free_port()
+    command = [sys.executable, "-m", "lockstep", "--registry", (folder / "registry").as_uri()]
+    command += ["--graph", "groups.churn:graph", "serve", "--port", str(port)]
+    with _running(command, port, folder / "ours.log"):
+        raw = rows["raw"]
+        server = Server(
+            port=port, path="/apis/calls/decisions", single=_lines(raw[:BODIES]), many=_lines([{"rows": raw}])
+        )
+        _wait_until_it_answers(server)
+        yield server
+
+
+@contextmanager
+def _endpoint(which: str, folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
+    port = _free_port()
+    command = [sys.executable, "-m", "bench.serving.endpoints", which, "--port", str(port)]
+    with _running([*command, "--data", str(folder / "clean.parquet")], port, folder / f"{which}.log"):
+        clean = rows["clean"]
+        server = Server(port=port, path="/", single=_lines(clean[:BODIES]), many=_lines([{"rows": clean}]))
+        _wait_until_it_answers(server)
+        yield server
+
+
+@contextmanager
+def _mlflow(folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
+    """MLflow's scoring server.
+
+    Raises:
+        PeerMissing: its environment is not there and can't be made.
+    """
+    python, port = peer.python(), _free_port()
+    child = [python, Path(__file__).with_name("mlflow_child.py"), folder / "clean.csv", folder / "model"]
+    subprocess.run([*child, json.dumps(pipeline.as_json())], check=True, capture_output=True, cwd=folder)
+    command = [str(python), "-m", "mlflow", "models", "serve", "-m", str(folder / "model"), "--env-manager", "local"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
+    with _running(command, port, folder / "mlflow.log", PATH=path):
+        asked = [{"dataframe_records": [row]} for row in rows["clean"][:BODIES]]
+        many = [{"dataframe_records": rows["clean"]}]
+        server = Server(port=port, path="/invocations", single=_lines(asked), many=_lines(many))
+        _wait_until_it_answers(server)
+        yield server
+
+
+@contextmanager
+def _running(command: Sequence[str], port: int, log: Path, **environ: str) -> Iterator[None]:
+    """A process group of its own, which is ended as a whole: MLflow's server has children."""
+    path = os.pathsep.join(str(ROOT / name) for name in ("include", "plugins", "."))
+    environment = {**os.environ, "PYTHONPATH": path, **environ}
+    if environ:
+        del environment["PYTHONPATH"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command, cwd=log.parent, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        until = time.monotonic() + PATIENCE
+        while not _listens(port):
+            if process.poll() is not None or time.monotonic() > until:
+                raise RuntimeError(f"{command[:4]} does not serve: {log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.1)
+        yield
+    finally:
+        os.killpg(process.pid, 15)
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return int(taken.getsockname()[1])
+
+
+def _wait_until_it_answers(server: Server) -> None:
+    """A server that listens may still be loading."""
+    until = time.monotonic() + PATIENCE
+    while (ended := _load(server.port, server.path, server.single, 1, 0.1)).returncode:
+        if time.monotonic() > until:
+            raise RuntimeError(f"{server.path} does not answer: {ended.stderr[-2000:]}")
+        time.sleep(0.2)
+
+
+def _load(port: int, path: str, bodies: bytes, clients: int, seconds: float) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "bench.serving.load", str(port), path, str(clients), str(seconds)]
+    return subprocess.run(command, cwd=ROOT, input=bodies, capture_output=True, check=False)
+
+
+def _turns(
+    servers: Mapping[str, Server],
+    clients: int,
+    rounds: int,
+    seconds: float,
+    asked: Any,  # noqa: ANN401
+) -> dict[str, Found]:
+    """Each server in turn, as often as there are rounds."""
+    rates: dict[str, list[float]] = {name: [] for name in servers}
+    times: dict[str, list[float]] = {name: [] for name in servers}
+    for _ in range(rounds):
+        for name, server in servers.items():
+            path, bodies = asked(server)
+            ended = _load(server.port, path, bodies, clients, seconds)
+            if ended.returncode:
+                raise RuntimeError(f"{name}: {ended.stderr.decode(errors='replace')[-2000:]}")
+            found = json.loads(ended.stdout)
+            rates[name].append(found["per_second"])
+            times[name] += found["times"]
+    return {
+        name: Found(
+            per_second=median(rates[name]),
+            p50=percentile(times[name], 0.5) * 1000,
+            p99=percentile(times[name], 0.99) * 1000,
+        )
+        for name in servers
+    }
+
+
+def _report(single: Mapping[int, Mapping[str, Found]], many: Mapping[str, Found], notes: Sequence[str]) -> Report:
+    rows: list[Row] = []
+    aims: list[Aim] = []
+    for clients, found in single.items():
+        ours = found[OURS]
+        crowd = "1 client" if clients == 1 else f"{clients} clients"
+        for name in (MLFLOW, BARE, CONSTANT):
+            if name in found:
+                its = found[name]
+                rows.append(Row(what=f"{crowd}, {name}", ours=ours.per_second, peer=its.per_second, unit="/s"))
+                rows.append(Row(what=f"{crowd}, {name}, p50", ours=ours.p50, peer=its.p50))
+                rows.append(Row(what=f"{crowd}, {name}, p99", ours=ours.p99, peer=its.p99))
+        mlflow = found[MLFLOW].per_second if MLFLOW in found else None
+        against = ours.per_second / mlflow if mlflow else None
+        aims.append(Aim(what=f"{crowd}: throughput of MLflow's", value=against, at_least=20))
+        of_floor = ours.per_second / found[CONSTANT].per_second
+        aims.append(Aim(what=f"{crowd}: throughput of the floor's", value=of_floor, at_least=0.5))
+    ours, its = many[OURS], many[BARE]
+    rows.append(Row(what=f"{MANY} rows at once, {BARE}", ours=ours.per_second, peer=its.per_second, unit="/s"))
+    rows.append(Row(what=f"{MANY} rows at once, {BARE}, p50", ours=ours.p50, peer=its.p50))
+    aims.append(Aim(what=f"{MANY} rows at once, {BARE}'s", value=ours.per_second / its.per_second, at_least=5))
+    return Report(
+        title="Decisions over HTTP: one row a request, and many",
+        peer=f"{peer.PINNED}, FastAPI around predict_proba, FastAPI with a constant answer",
+        rows=rows,
+        aims=aims,
+        notes=notes,
+    )

@@ -1,0 +1,79 @@
+"""The load: clients that each ask again as soon as they are answered, in a process of their own.
+
+`python -m bench.serving.load PORT PATH CLIENTS SECONDS < bodies` prints one JSON object: answers a second and their
+times. A line of standard input is the body of a request; clients take them in turn.
+
+Rules:
+- A client is a thread with one open connection; requests are made before the clock starts, and of an answer no more is
+  read than its status and length: about 50 µs of processor time for each, the same for whoever answers.
+- An answer that is no 200 ends the run.
+"""
+
+import json
+import socket
+import sys
+import threading
+import time
+from itertools import chain
+
+WARM_UP = 0.3  # of the time that is measured
+
+
+def requests_of(port: int, path: str, bodies: list[bytes]) -> list[bytes]:
+    """The bodies as HTTP requests."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
+
+
+def ask(connection: socket.socket, request: bytes) -> None:
+    """Send one request, and read its answer."""
+    connection.sendall(request)
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        data += _more(connection)
+    head = data[:end].lower()
+    if not head.startswith(b"http/1.1 200"):
+        raise SystemExit(f"An answer is no 200: {data[:500]!r}")
+    at = head.index(b"content-length:") + len(b"content-length:")
+    left = int(head[at:].split(b"\r\n", 1)[0]) - (len(data) - end - 4)
+    while left > 0:
+        left -= len(_more(connection))
+
+
+def _more(connection: socket.socket) -> bytes:
+    data = connection.recv(1 << 18)
+    if not data:
+        raise SystemExit("The server hung up.")
+    return data
+
+
+def client(port: int, requests: list[bytes], begin: float, end: float, times: list[float]) -> None:
+    """Ask until the end; note the times of what began after the warm-up."""
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        place = 0
+        while (began := time.perf_counter()) < end:
+            ask(connection, requests[place])
+            place = (place + 1) % len(requests)
+            if began >= begin:
+                times.append(time.perf_counter() - began)
+
+
+def main(port: int, path: str, clients: int, seconds: float) -> None:
+    """Run all clients."""
+    requests = requests_of(port, path, sys.stdin.buffer.read().splitlines())
+    begin = time.perf_counter() + WARM_UP * seconds
+    times: list[list[float]] = [[] for _ in range(clients)]
+    threads = [
+        threading.Thread(target=client, args=(port, requests[i:] + requests[:i], begin, begin + seconds, found))
+        for i, found in enumerate(times)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(json.dumps({"per_second": sum(map(len, times)) / seconds, "times": sorted(chain.from_iterable(times))}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))

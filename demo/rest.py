@@ -5,8 +5,9 @@ Rules:
 * Whatever is no success becomes one `RestError` that says method, path, status and what the server wrote. A server that
   can't be reached, or goes silent, has the status `NO_ANSWER`.
 * A token that ran out is renewed once per request.
-* Nothing is done twice: only SQLite's "Database error" to a GET or a trigger is tried again, and a trigger carries its
-  own run id, so that a second try can't start a second run.
+* Nothing is done twice. Airflow on SQLite now and then answers 500 when much happens at once: with "Database error"
+  where it noticed the lock, bare where it did not. What may be asked twice is: reading, pausing, and a trigger, which
+  carries its own run id, so that a second try can't start a second run.
 """
 
 import json
@@ -113,11 +114,11 @@ class Rest:
 
     def unpause(self, dag_id: str) -> None:
         """Let a DAG run."""
-        self._send("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
+        self._again("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": False})
 
     def pause(self, dag_id: str) -> None:
         """Let a DAG start no further runs; those that run go on."""
-        self._send("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
+        self._again("PATCH", f"/api/v2/dags/{dag_id}", {"is_paused": True})
 
     def unpause_all(self) -> list[str]:
         """Let every DAG run; returns those that were paused."""
@@ -125,6 +126,16 @@ class Rest:
         for dag_id in paused:
             self.unpause(dag_id)
         return paused
+
+    # --------------------------------------------------------------------------------------------------- the variables
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Add one of Airflow's variables.
+
+        Raises:
+            RestError: it is there already (409).
+        """
+        self._send("POST", "/api/v2/variables", {"key": name, "value": value})
 
     # -------------------------------------------------------------------------------------------------------- the runs
 
@@ -137,16 +148,12 @@ class Rest:
         """
         chosen = run_id or f"by_hand__{uuid.uuid4().hex[:12]}"
         body = {"dag_run_id": chosen, "logical_date": None, "conf": conf or {}}
-        for left in reversed(range(TRIES)):
-            try:
-                return Run.read(self._send("POST", f"/api/v2/dags/{dag_id}/dagRuns", body))
-            except RestError as error:
-                if run_id is None and error.status == httpx.codes.CONFLICT:
-                    return self.run(dag_id, chosen)  # the first try had worked, and only its answer was lost
-                if not left or not _is_busy(error):
-                    raise
-                time.sleep(PAUSE)
-        raise AssertionError("unreachable")
+        try:
+            return Run.read(self._again("POST", f"/api/v2/dags/{dag_id}/dagRuns", body))
+        except RestError as error:
+            if run_id is None and error.status == httpx.codes.CONFLICT:
+                return self.run(dag_id, chosen)  # the first try had worked, and only its answer was lost
+            raise
 
     def run(self, dag_id: str, run_id: str) -> Run:
         """A run as it is now."""
@@ -241,14 +248,18 @@ class Rest:
     # -------------------------------------------------------------------------------------------------------- requests
 
     def _get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401  any JSON
-        for left in reversed(range(TRIES)):
+        return self._again("GET", path, query=query)
+
+    def _again(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Any:  # noqa: ANN401  any JSON
+        """Send what does no harm when it is done twice, until it is no 500."""
+        for _ in range(TRIES - 1):
             try:
-                return self._send("GET", path, query=query)
+                return self._send(method, path, body, query)
             except RestError as error:
-                if not left or not _is_busy(error):
+                if error.status != httpx.codes.INTERNAL_SERVER_ERROR:
                     raise
                 time.sleep(PAUSE)
-        raise AssertionError("unreachable")
+        return self._send(method, path, body, query)
 
     def _send(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Any:  # noqa: ANN401  any JSON
         answer = self._request(method, path, body, query)
@@ -285,8 +296,3 @@ def _json(method: str, path: str, answer: httpx.Response) -> Any:  # noqa: ANN40
         return answer.json()
     except json.JSONDecodeError as error:
         raise RestError(method, path, answer.status_code, f"is not JSON: {answer.text}") from error
-
-
-def _is_busy(error: RestError) -> bool:
-    """Whether SQLite was locked for too long; Airflow then has changed nothing."""
-    return error.status == httpx.codes.INTERNAL_SERVER_ERROR and "Database error" in error.body

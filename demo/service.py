@@ -1,5 +1,6 @@
 """The decision API as a user runs it: `lockstep serve` in a process of its own, on a free port of this machine."""
 
+import json
 import socket
 import subprocess
 import sys
@@ -67,8 +68,9 @@ class Service:
             if self._process.poll() is not None:
                 raise ServiceFailed(f"`lockstep serve` died:\n{self._log_file.read_text(errors='replace')[-2000:]}")
             try:
-                said = self._http.get("/health").text
-                if self._http.get("/health").json()["releases"].get(group) == release:
+                said = self._http.get("/readyz").text
+                answering = json.loads(said)["groups"].get(group, {})
+                if answering.get("release") == release:
                     return
             except httpx.TransportError as error:
                 said = str(error)
@@ -81,10 +83,8 @@ class Service:
         Raises:
             ServiceFailed: it answered with an error.
         """
-        answer = self._http.post(f"/apis/{api}/decisions", json={"rows": [dict(row)]})
+        answer = self._http.post(f"/apis/{api}/decisions", json=dict(row))
         if answer.is_error:
             raise ServiceFailed(f"{api} answered {answer.status_code}: {answer.text}")
-        found: dict[str, Any] = answer.json()["answers"][0]
-        if "error" in found:
-            raise ServiceFailed(f"{api} can't use the row: {found['error']}")
+        found: dict[str, Any] = answer.json()
         return found

@@ -142,17 +142,25 @@ class Standalone:
         """Every living process of this Airflow: parts, executor workers, tasks and what these have started."""
         return sessions.members(self._sessions(), self._mark)
 
+    def run(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Run Python with these words where Airflow's parts run: with their settings, database and folders."""
+        command = [sys.executable, *words]
+        return subprocess.run(
+            command,
+            env=self._environment,
+            cwd=self.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
     def pids(self) -> dict[Component, int]:
         """The process of each part that is alive; one that is missing here is dead.
 
         The pid of a running task's process is `airflow.rest.task(…).pid`.
         """
-        found: dict[Component, int] = {}
-        for process in self._candidates():
-            with contextlib.suppress(psutil.Error):
-                words = " ".join(process.cmdline()).replace("_", "-").split()
-                found |= {part: process.pid for part in COMPONENTS if sessions.is_alive(process) and part in words}
-        return found
+        return {part: process.pid for part, process in self._parts().items()}
 
     def kill(self, part: Component) -> None:
         """Kill a part as the operating system would (-9). `airflow standalone` doesn't start it again: `restart` does.
@@ -239,11 +247,21 @@ class Standalone:
                 process = psutil.Process(started.pid)
                 yield from [process] if number else process.children()
 
+    def _parts(self) -> dict[Component, psutil.Process]:
+        found: dict[Component, psutil.Process] = {}
+        for process in self._candidates():
+            with contextlib.suppress(psutil.Error):
+                words = " ".join(process.cmdline()).replace("_", "-").split()
+                found |= {part: process for part in COMPONENTS if sessions.is_alive(process) and part in words}
+        return found
+
     def _wait_for(
         self, what: str, ready: Callable[[], bool], watched: subprocess.Popen[bytes], deadline: float
     ) -> None:
+        seen: dict[Component, psutil.Process] = {}  # not every child: Airflow also runs short programs, which end
         while not ready():
-            if watched.poll() is not None or not all(map(sessions.is_alive, psutil.Process(watched.pid).children())):
+            seen |= self._parts()
+            if watched.poll() is not None or not all(map(sessions.is_alive, seen.values())):
                 self._fail("Airflow, or a part of it, died at start")
             if time.monotonic() > deadline:
                 self._fail(f"Airflow was not ready within {self.timeout:g} s, and still had to wait for: {what}")

@@ -19,17 +19,16 @@ from demo.customers import Customers, one_of
 from demo.rest import Rest
 from demo.screen import Screen
 from demo.service import Service
+from demo.surroundings import StoryFailed, Surroundings
 from lockstep.registry import Registry, Stage, model_key
 
 __all__ = ["Story", "StoryFailed"]
 
 GROUP = "churn"
-RETRAIN, PROMOTE, RELEASE, ROLLBACK = (f"{GROUP}_{what}" for what in ("retrain", "promote", "release", "rollback"))
-TASK_TIMEOUT = 300.0  # seconds
-
-
-class StoryFailed(Exception):
-    """Something was not as the story says."""
+RETRAIN, PROMOTE, RELEASE, ROLLBACK, RESUME = (
+    f"{GROUP}_{what}" for what in ("retrain", "promote", "release", "rollback", "resume")
+)
+TASK_TIMEOUT = 600.0  # seconds
 
 
 class Story:
@@ -45,8 +44,10 @@ class Story:
         customers: Customers,
         folder: Path,
         environment: Mapping[str, str],
+        surroundings: Surroundings,
     ) -> None:
         """`folder` is where the source of the dataset looks for files."""
+        self._surroundings = surroundings
         self._rest, self._registry, self._service, self._screen = rest, registry, service, screen
         self._customers, self._folder, self._environment = customers, folder, dict(environment)
 
@@ -62,6 +63,8 @@ class Story:
         self.experiments_change_nothing()
         second = self.second_release(first)
         self.and_back(first, second)
+        for sentence in self._surroundings.at_the_end(self._registry.state()):
+            self._screen.say(sentence)
 
     # -------------------------------------------------------------------------------------------------------- the parts
 
@@ -137,13 +140,18 @@ class Story:
         return second
 
     def and_back(self, first: str, second: str) -> None:
-        """A rollback brings the first release back, whole."""
+        """A rollback brings the first release back, whole, and nothing is released until somebody lifts the hold."""
         self._screen.title("6. Back: one rollback, and all is as it was")
-        self._run(ROLLBACK, {}, "rolling back")
+        self._run(ROLLBACK, {"why": "the first calls were better"}, "rolling back")
         production = self._registry.state().production(GROUP)
         self._check(production is not None and production.digest == first, f"production is {first[:12]} again")
         self._screen.say(f"{ROLLBACK} left {second[:12]}; release {first[:12]} is in production again")
         self._answers(first)
+        told = self._lockstep("gate", GROUP).stdout
+        on_hold = [line.strip() for line in told.splitlines() if f"{GROUP} is on hold since" in line]
+        self._check(len(on_hold) == 1, f"`lockstep gate {GROUP}` says that the group is on hold; it says:\n{told}")
+        self._screen.say(f"{GROUP} is on hold: nothing of it is released until {RESUME} lifts that")
+        self._screen.show(on_hold[0])
 
     # ------------------------------------------------------------------------------------------------------ its means
 
@@ -250,12 +258,16 @@ class Story:
         }
 
     def _show_candidates(self, run: Run) -> None:
+        """What each task has made, and who trained it."""
+        state = self._registry.state()
         for task in self._rest.task_instances(run.dag_id, run.run_id):
             if task.state != "success" or task.task_id.endswith("promote"):
                 continue
             found = self._xcom(run, task.task_id)
             if "metrics" in found:
-                self._screen.show(f"{found['version']}: ROC AUC {found['metrics']['roc_auc']:.3f}")
+                version = state.model(found["version"])
+                who = self._surroundings.trained_by(version.recorded.origin.job, run, task.task_id)
+                self._screen.show(f"{version.ref}: ROC AUC {found['metrics']['roc_auc']:.3f}, trained by {who}")
             elif "value" in found:
                 self._screen.show(f"{found['version']}: {found['value']:.3f}")
 

@@ -76,6 +76,7 @@ print()
 print(json.dumps(played))
 """
 
+OTHER = "file:///OTHER"  # its place is known when the steps are played
 STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("trained", "biopsy_retrain", {}),
     ("again", "biopsy_retrain", {}),
@@ -88,14 +89,16 @@ STEPS: list[tuple[str, str, dict[str, Any]]] = [
     ("nothing", "biopsy_release", {}),
     ("refused", "biopsy_rollback", {}),
     ("promoted", "biopsy_retrain", {"models": ["surgery"], "force": True, "promote": True}),
+    ("elsewhere", "biopsy_retrain", {"models": ["surgery"], "registry": OTHER, "promote": True}),
+    ("submitted", "biopsy_retrain", {"models": ["surgery"], "where": "vertex(project=p, region=us-central1)"}),
 ]
 
 
 class Played:
     """What was played, and the registry that it left."""
 
-    def __init__(self, steps: dict[str, Any], registry: Registry, log: str) -> None:
-        self.steps, self.registry, self.log = steps, registry, log
+    def __init__(self, steps: dict[str, Any], registry: Registry, other: Registry, log: str) -> None:
+        self.steps, self.registry, self.other, self.log = steps, registry, other, log
 
     def __getitem__(self, name: str) -> dict[str, Any]:
         """One step."""
@@ -107,14 +110,15 @@ class Played:
 def played(run_program: Program, tmp_path_factory: pytest.TempPathFactory) -> Played:
     """All steps, in order."""
     folder = tmp_path_factory.mktemp("played")
-    uri = (folder / "registry").as_uri()
+    uri, other = ((folder / name).as_uri() for name in ("registry", "other"))
     variables = {
         "LOCKSTEP_REGISTRY": uri,
         "LOCKSTEP_DATA": folder / "data",
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
     }
-    steps = run_program(PLAY, json.dumps(STEPS), variables=variables, log=folder / "log")
-    return Played(steps, Registry.open(uri), (folder / "log").read_text())
+    told = json.dumps(STEPS).replace(OTHER, other)
+    steps = run_program(PLAY, told, variables=variables, log=folder / "log")
+    return Played(steps, Registry.open(uri), Registry.open(other), (folder / "log").read_text())
 
 
 def test_retraining_adds_candidates(played: Played) -> None:
@@ -224,10 +228,14 @@ def test_promotions_move_thresholds_along(played: Played) -> None:
 def test_an_open_gate_releases_at_once(played: Played) -> None:
     """With all members in staging, the gate does not wait, and the release is one entry with all of them."""
     step = played["released"]
-    assert step["tasks"] == {"gate": "success", "release": "success"}
+    assert step["tasks"] == {"gate": "success", "diff": "success", "release": "success"}
     assert step["xcoms"]["gate"]["open"] is True
     production = played.registry.state().production("biopsy")
     assert production is not None
+    counted = step["xcoms"]["diff"]
+    assert (counted["compared"], counted["old"], counted["new"]) == (True, None, production.digest)
+    assert counted["flips"] == {"refer": None, "review": None}  # the first release has nothing to compare with
+    assert played.registry.objects.exists(counted["kept"])
     assert step["xcoms"]["release"] == {
         "group": "biopsy",
         "release": production.digest,
@@ -239,7 +247,7 @@ def test_an_open_gate_releases_at_once(played: Played) -> None:
 
 def test_with_nothing_new_the_release_is_skipped(played: Played) -> None:
     """A release run that finds staging in production is skipped, and records nothing."""
-    assert played["nothing"]["tasks"] == {"gate": "skipped", "release": "skipped"}
+    assert played["nothing"]["tasks"] == {"gate": "skipped", "diff": "skipped", "release": "skipped"}
     assert len(played.registry.state().releases["biopsy"]) == 1
 
 
@@ -259,6 +267,25 @@ def test_a_retraining_can_be_forced_and_promote(played: Played) -> None:
     assert step["xcoms"]["surgery.promote"]["staging"] == ["surgery@3", "refer@3"]
     assert step["tasks"]["second_look.promote"] == "skipped"
     assert ["x-lockstep://staging/biopsy", "surgery.promote"] in [event[:2] for event in step["events"]]
+
+
+def test_a_run_can_name_another_registry(played: Played) -> None:
+    """A registry in the run's form counts for each task of that run; the usual one stays as it was."""
+    step = played["elsewhere"]
+    assert step["state"] == "success"
+    assert step["xcoms"]["surgery.promote"]["staging"] == ["surgery@1", "refer@1"]
+    kinds = Counter(entry.fact.kind for entry in played.other.log.entries())
+    assert kinds == Counter(snapshot_taken=1, model_trained=1, threshold_tuned=1, promoted=1)
+
+
+def test_nothing_is_submitted_without_what_it_needs(played: Played) -> None:
+    """Training on Vertex AI without a connection to submit by fails at the first try, and says what is missing."""
+    step = played["submitted"]
+    assert (step["tasks"]["snapshot_biopsies"], step["tasks"]["surgery.train"]) == ("success", "failed")
+    assert step["tries"]["surgery.train"] == 1
+    assert (
+        'Airflow has no connection "google_cloud_default", by which jobs on Google Cloud are submitted.' in played.log
+    )
 
 
 def test_nothing_else_was_recorded(played: Played) -> None:

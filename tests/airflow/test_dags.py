@@ -14,15 +14,17 @@ DESCRIBE = """
 import copy
 import json
 import warnings
+from datetime import timedelta
 
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
 from groups import biopsy, churn
-from lockstep_airflow import release_dags
+from lockstep.errors import DeclarationError
+from lockstep_airflow import by_hand, release_dags
 from lockstep_airflow.gate import GateTrigger
 
-WHATS = ("retrain", "promote", "release", "rollback")
+WHATS = ("retrain", "promote", "release", "rollback", "resume")
 
 
 def asked(dag, conf):
@@ -65,7 +67,18 @@ def key(uri, group, poll=0.25):
 
 graphs = {"churn": churn.graph, "biopsy": biopsy.graph}
 dags = {dag_id: dag for graph in graphs.values() for dag_id, dag in release_dags(graph).items()}
+light = "lockstep_airflow.approval" not in __import__("sys").modules
+approved = release_dags(biopsy.graph, approval=by_hand(assigned_users=["ada"], timeout=timedelta(days=3)))
 timed = release_dags(biopsy.graph, schedule="@daily")
+
+
+def wrong(**arguments):
+    try:
+        return str(by_hand(**arguments))
+    except DeclarationError as error:
+        return str(error)
+
+
 after = release_dags(biopsy.graph, schedule=[next(iter(dags["churn_retrain"].tasks)).outlets[0]])
 one, other = (graph.groups[name].as_json() for name, graph in graphs.items())
 with open(__import__("sys").argv[1]) as file:
@@ -75,6 +88,9 @@ print(json.dumps({
     "dags": {dag_id: described(dag) for dag_id, dag in dags.items()},
     "answers": [asked(dags[dag_id], conf) for dag_id, conf in questions],
     "schedules": {dag_id: [shown(dag.schedule), dag.is_paused_upon_creation] for dag_id, dag in timed.items()},
+    "light": light,
+    "approved": described(approved["biopsy_release"]) | {"again": sorted(again(approved["biopsy_release"]).task_ids)},
+    "wrong": [wrong(assigned_users="ada"), wrong(assigned_users=[""]), wrong(timeout=timedelta(0))],
     "after": shown(after["biopsy_retrain"].schedule),
     "again": {dag_id: again(dag).task_ids for dag_id, dag in dags.items()},
     "edges": {node.name: graph.parents(node.name) for graph in graphs.values() for node in graph.nodes},
@@ -144,6 +160,8 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("churn_rollback", {}),
     ("churn_rollback", {"to": ""}),
     ("churn_rollback", {"to": "0a1b2c3d4e5f"}),
+    ("churn_rollback", {"why": "complaints"}),
+    ("churn_resume", {"why": "it was the network"}),
 ]
 REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("churn_retrain", {"models": ["surgery"]}),
@@ -163,6 +181,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("churn_promote", {"version": None}),
     ("churn_rollback", {"to": "latest"}),
     ("churn_rollback", {"to": 3}),
+    ("churn_resume", {}),
+    ("churn_resume", {"why": " "}),
 ]
 
 NOT_ALLOWED = """
@@ -204,10 +224,12 @@ def dags(described: dict[str, Any]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------- what a graph becomes
 
 
-def test_each_group_has_four_dags(dags: dict[str, Any]) -> None:
-    """A release group has a DAG to retrain, to promote, to release and to roll back, called after it."""
+def test_each_group_has_five_dags(dags: dict[str, Any]) -> None:
+    """A release group has a DAG to retrain, to promote, to release, to roll back and to go on, called after it."""
     assert set(dags) == {
-        f"{group}_{what}" for group in ("churn", "biopsy") for what in ("retrain", "promote", "release", "rollback")
+        f"{group}_{what}"
+        for group in ("churn", "biopsy")
+        for what in ("retrain", "promote", "release", "rollback", "resume")
     }
     assert all(dag["tags"] == sorted(["lockstep", name.partition("_")[0]]) for name, dag in dags.items())
     assert not any(dag["catchup"] for dag in dags.values())
@@ -230,8 +252,36 @@ def test_tasks_of_churn(dags: dict[str, Any]) -> None:
         "churn_reason.promote": [],
     }
     assert dags["churn_promote"]["tasks"] == {"promote": []}
-    assert dags["churn_release"]["tasks"] == {"gate": ["release"], "release": []}
+    assert dags["churn_release"]["tasks"] == {"gate": ["diff"], "diff": ["release"], "release": []}
     assert dags["churn_rollback"]["tasks"] == {"rollback": []}
+    assert dags["churn_resume"]["tasks"] == {"resume": []}
+
+
+def test_a_release_that_a_person_approves(described: dict[str, Any]) -> None:
+    """The question stands between diff and release; where the set changes meanwhile, another run is woken."""
+    dag = described["approved"]
+    assert dag["tasks"] == {
+        "gate": ["diff"],
+        "diff": ["approve"],
+        "approve": ["ask_again", "release"],
+        "ask_again": [],
+        "release": [],
+    }
+    assert dag["again"] == sorted(dag["tasks"])
+    assert dag["outlets"]["ask_again"] == ["x-lockstep://staging/biopsy"]
+
+
+def test_approval_costs_nothing_where_nobody_asks_for_it(described: dict[str, Any]) -> None:
+    """What asks a person is imported by the DAGs that do."""
+    assert described["light"] is True
+
+
+def test_who_may_approve_is_checked_when_it_is_declared(described: dict[str, Any]) -> None:
+    """A text in place of a list of users, a user without an id, and no time to answer are refused."""
+    users, user, time = described["wrong"]
+    assert users == "by_hand(assigned_users='ada'): give a list of user ids, for example ['ada']."
+    assert user == "by_hand(assigned_users=['']): give a list of user ids, for example ['ada']."
+    assert time == "by_hand(timeout=0:00:00): the time must be positive, for example timedelta(days=3)."
 
 
 def test_tasks_of_biopsy(dags: dict[str, Any]) -> None:
@@ -289,10 +339,14 @@ def test_assets_carry_the_graph(described: dict[str, Any]) -> None:
 
 
 def test_tasks_link_to_what_they_made(dags: dict[str, Any]) -> None:
-    """Every task but the gate has the link to the page of its version."""
+    """Every task that makes a version links to its page, and one that may wait for a cloud, to its job."""
+    clouds = {"snapshot": "Dataflow job", "train": "Vertex AI job"}
     for dag in dags.values():
         for task, links in dag["links"].items():
-            assert links == ([] if task == "gate" else ["Lockstep version"]), task
+            cloud = clouds.get(task.rpartition(".")[2].partition("_")[0])
+            assert links == (
+                [] if task in ("gate", "diff", "resume") else ["Lockstep version", *filter(None, [cloud])]
+            ), task
 
 
 def test_the_graph_is_drawn_in_the_documentation(dags: dict[str, Any]) -> None:
@@ -325,11 +379,11 @@ def test_what_a_run_may_be_asked(described: dict[str, Any], number: int) -> None
     answer = described["answers"][number]
     assert isinstance(answer, dict), answer
     if dag_id == "churn_retrain":
-        assert (
-            answer == {"models": ["churn", "churn_reason"], "parameters": {}, "force": False, "promote": False} | conf
-        )
+        said = {"models": ["churn", "churn_reason"], "parameters": {}, "force": False, "promote": False}
+        assert answer == {**said, "where": None, "engine": None, "registry": None, **conf}
     else:
-        assert answer == ({"to": ""} if dag_id.endswith("rollback") else {}) | conf
+        blank = {"to": None, "why": None} if dag_id.endswith("rollback") else {}
+        assert answer == {"registry": None} | blank | conf
 
 
 @pytest.mark.parametrize("number", range(len(REFUSED)), ids=lambda number: str(REFUSED[number]))
@@ -359,9 +413,9 @@ def parsed(run_program: Program, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 def test_the_projects_dag_files_are_fine(parsed: tuple[dict[str, Any], Path]) -> None:
-    """Airflow finds the DAGs of both groups in the project's files, without an error or a warning."""
+    """Airflow finds the DAGs of both groups, and two of upkeep, in the project's files: no error, no warning."""
     found, _ = parsed
-    assert len(found["dags"]) == 8
+    assert len(found["dags"]) == 10 + 2
     assert found["errors"] == {}
     assert found["warnings"] == []
 
@@ -376,7 +430,12 @@ def test_parsing_is_light(parsed: tuple[dict[str, Any], Path]) -> None:
 
 @pytest.mark.parametrize(
     ("asked", "built"),
-    [("churn_promote", ["churn_promote"]), ("biopsy_retrain", ["biopsy_retrain"]), ("somebody_elses", [])],
+    [
+        ("churn_promote", ["churn_promote"]),
+        ("biopsy_retrain", ["biopsy_retrain"]),
+        ("lockstep_retain", ["lockstep_retain"]),
+        ("somebody_elses", []),
+    ],
 )
 def test_a_task_builds_its_own_dag_only(run_program: Program, asked: str, built: list[str]) -> None:
     """In a task's process, only the DAG that it belongs to is built, whatever else the files declare."""
@@ -405,7 +464,7 @@ def test_a_use_that_is_not_allowed_is_an_import_error(wrong: Mapping[str, Any]) 
 
 def test_a_deprecated_dataset_is_a_warning(wrong: Mapping[str, Any]) -> None:
     """A DAG file with a deprecated dataset is imported with a warning that says what to use instead."""
-    assert wrong["dags"] == ["old_promote", "old_release", "old_retrain", "old_rollback"]
+    assert wrong["dags"] == ["old_promote", "old_release", "old_resume", "old_retrain", "old_rollback"]
     assert any('Dataset "rows" is deprecated: use rows_v2. Model "old" uses it.' in text for text in wrong["warnings"])
 
 
@@ -439,7 +498,7 @@ def test_the_plugin_is_loaded(plugins: dict[str, Any]) -> None:
 
 def test_no_module_of_ours_takes_a_foreign_name(plugins: dict[str, Any]) -> None:
     """`.airflowignore` is honoured: what lies in the package is not loaded under its bare name."""
-    inner = {path.stem for path in (PROJECT / "plugins" / "lockstep_airflow").glob("*.py")} - {"__init__"}
+    inner = {path.stem for path in (PROJECT / "plugins" / "lockstep_airflow").glob("*.py")} - {"__init__", "__main__"}
     assert "gate" in inner
     assert not inner & set(plugins["top"])
     assert (PROJECT / "plugins" / ".airflowignore").read_text().splitlines()[-1] == "lockstep_airflow/**"

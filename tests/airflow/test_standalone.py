@@ -4,15 +4,12 @@ One Airflow serves all tests of this module. Each test takes new data or moves b
 looks only at the log entries that were added meanwhile, so that it holds in any order.
 """
 
-import json
 import random
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,23 +18,24 @@ import pytest
 
 from demo.answers import Run
 from demo.standalone import Standalone
-from lockstep.registry import Objects, Registry, State, files_of
-from lockstep.registry.lineage import versions
+from lockstep.registry import Registry
+from lockstep.release import approve, gate
+from tests.airflow.desk import WAIT, Desk, check_folders, kill, until
+from tests.airflow.panel import PERSON, QUIZ, TRAINING, VERSIONS, Browser, Panel
 
 pytestmark = [pytest.mark.standalone, pytest.mark.slow, pytest.mark.timeout(600)]
 
 PROJECT = Path(__file__).parents[2]
-WAIT = 240  # seconds for one step, on a machine that has other things to do
 TRAINED = Counter(snapshot_taken=1, model_trained=2, threshold_tuned=2)
 WAITS_FOR_SECOND = "second is not in staging"
 
 DAG_FILE = """
 from datetime import timedelta
 
-from lockstep_airflow import release_dags
-from tiny import graph
+from lockstep_airflow import by_hand, release_dags
+from tiny import asked, graph
 
-dags = release_dags(graph)
+dags = release_dags(graph) | release_dags(asked, approval=by_hand(assigned_users=["bob"]))
 for dag in dags.values():
     for task in dag.tasks:
         task.retry_delay = timedelta(0)
@@ -83,6 +81,9 @@ others = Dataset("others", source=csv("others/*.csv"), key="id", columns=columns
 lonely = Model("lonely", data=others, target="yes", estimator=patient)
 alone = Threshold("alone", model=lonely, choose=fixed(0.5))
 graph = Graph([Api("both", decides=[go, halt]), Api("solo", decides=[alone])])
+quiz = Model("quiz", data=others, target="yes", estimator=patient)
+guess = Threshold("guess", model=quiz, choose=fixed(0.5))
+asked = Graph([Api("quizzes", decides=[guess])], name="asked")
 '''
 
 ESTIMATOR = '''
@@ -114,168 +115,6 @@ class Patient(LogisticRegression):
 '''
 
 
-@dataclass(frozen=True, kw_only=True)
-class Desk:
-    """A team before its Airflow and its registry."""
-
-    airflow: Standalone
-    registry: Registry
-    data: Path
-    flags: Path
-    months: Iterator[int]
-
-    @property
-    def state(self) -> State:
-        """What the log says now."""
-        return self.registry.state()
-
-    def month(self) -> None:
-        """New rows arrive in place of those before."""
-        chance = random.Random(month := next(self.months))  # noqa: S311  nothing secret
-        lines = ["id,x,y,yes"]
-        for number in range(300):
-            x, y = chance.gauss(0, 1), chance.gauss(0, 1)
-            lines.append(f"r{number},{x:.3f},{y:.3f},{'yes' if x + chance.gauss(0, 0.5) > 0 else 'no'}")
-        for file in self.data.glob("*.csv"):
-            file.unlink()
-        (self.data / f"month-{month}.csv").write_text("\n".join(lines))
-
-    def added(self, head: int) -> Counter[str]:
-        """The kinds of the facts that were recorded behind an entry."""
-        return Counter(entry.fact.kind for entry in self.registry.log.entries() if entry.number > head)
-
-    # ---------------------------------------------------------------------------------------------------------- runs
-
-    def trigger(self, what: str, conf: dict[str, Any] | None = None) -> Run:
-        """Start one of the group's DAGs by hand."""
-        return self.airflow.rest.trigger(f"first_{what}", conf)
-
-    def finish(self, run: Run) -> Run:
-        """The run, once it has ended well."""
-        done = self.airflow.rest.wait(run.dag_id, run.run_id, timeout=WAIT)
-        tasks = self.airflow.rest.task_instances(run.dag_id, run.run_id)
-        logs = [self.airflow.rest.log(run.dag_id, run.run_id, task.task_id) for task in tasks if task.state == "failed"]
-        assert done.state == "success", "\n".join(logs)
-        return done
-
-    def run(self, what: str, conf: dict[str, Any] | None = None) -> Run:
-        """Start one of the group's DAGs, and see it end well."""
-        return self.finish(self.trigger(what, conf))
-
-    def tries(self, run: Run, task_id: str) -> int:
-        """At which try a task is."""
-        return self.airflow.rest.task(run.dag_id, run.run_id, task_id).try_number
-
-    def waiting_release(self) -> Run:
-        """The release run that waits at its gate in the triggerer."""
-        rest = self.airflow.rest
-
-        def find() -> Run | None:
-            for run in rest.runs("first_release"):
-                if run.state == "running" and rest.task(run.dag_id, run.run_id, "gate").state == "deferred":
-                    return run
-            return None
-
-        return until(find, "a release waits at its gate")
-
-    def settle(self) -> None:
-        """Wait until each promotion has started its release run, and none of the group's runs goes on."""
-        rest = self.airflow.rest
-
-        def is_settled() -> bool:
-            events = [event for event in rest.asset_events() if event.name == "first_staging"]
-            runs = [run for dag in rest.dags() if dag.dag_id.startswith("first") for run in rest.runs(dag.dag_id)]
-            return all(event.created_runs for event in events) and all(run.is_finished for run in runs)
-
-        until(is_settled, "all runs have ended")
-
-    # --------------------------------------------------------------------------------------------------------- kills
-
-    def process(self, run: Run, task_id: str) -> psutil.Process | None:
-        """The process of a task's first try, once there is one; None if it has ended by then."""
-        rest = self.airflow.rest
-        pid = until(lambda: rest.task(run.dag_id, run.run_id, task_id).pid, f"{task_id} runs", poll=0.02)
-        try:
-            return psutil.Process(pid)
-        except psutil.NoSuchProcess:
-            return None
-
-    def hold(self, where: str) -> None:
-        """Let the next task that comes to that place stop there."""
-        (self.flags / where).touch()
-
-    def wait_until_held(self, where: str) -> None:
-        """Return once a task stands at that place."""
-        until((self.flags / f"{where}.reached").exists, f"a task comes to {where}")
-
-    def let_go(self, where: str) -> None:
-        """Let tasks pass that place again."""
-        (self.flags / where).unlink()
-        time.sleep(0.2)  # who stands there touches the other file once more
-        (self.flags / f"{where}.reached").unlink()
-
-    def kill_held(self, run: Run, task_id: str, where: str) -> None:
-        """Kill a task's process while it stands at a place, and let its next try pass."""
-        self.wait_until_held(where)
-        assert kill(self.process(run, task_id))
-        self.let_go(where)
-
-    def kill_recording(self, run: Run, task_id: str, number: int) -> bool:
-        """Kill a task's process right after its entry is in the log; False if it was too fast for that."""
-        process = self.process(run, task_id)
-        until(lambda: self.state.head >= number, f"{task_id} has recorded entry {number}", poll=0.001)
-        return kill(process)
-
-    def kill_early(self, run: Run, task_id: str, delay: float) -> bool:
-        """Kill a task's process so many seconds after it was seen; False if it had ended by then."""
-        process = self.process(run, task_id)
-        time.sleep(delay)
-        return kill(process)
-
-
-def until(find: Callable[[], Any], what: str, *, poll: float = 0.1) -> Any:  # noqa: ANN401  whatever is looked for
-    """What `find` finds, once it finds something."""
-    deadline = time.monotonic() + WAIT
-    while not (found := find()):
-        assert time.monotonic() < deadline, f"not within {WAIT} s: {what}"
-        time.sleep(poll)
-    return found
-
-
-def kill(process: psutil.Process | None) -> bool:
-    """Kill a process as the operating system would (-9); False if it had ended."""
-    try:
-        if process is not None:
-            process.kill()
-    except psutil.NoSuchProcess:
-        return False
-    return process is not None
-
-
-def check_folders(registry: Registry) -> None:
-    """Each folder that the log names holds what its manifest says, with the promised bytes, and nothing else."""
-    state, objects = registry.state(), registry.objects
-    for version in versions(state):
-        ref = version.fact.manifest
-        manifest = json_of(objects, ref)
-        files = files_of(ref, manifest)
-        for file in files.values():
-            objects.get(file)
-        folder = str(PurePosixPath(ref.path).parent)
-        assert sorted(objects.names(folder)) == sorted([ref.path, *(file.path for file in files.values())])
-        if "source" in manifest and "sha256" in manifest["source"]:
-            assert objects.describe(manifest["source"]["path"]).sha256 == manifest["source"]["sha256"]
-    for past in state.releases.values():
-        for release in past:
-            assert json_of(objects, release.manifest)["group"] == release.group
-
-
-def json_of(objects: Objects, ref: Any) -> dict[str, Any]:  # noqa: ANN401  an ObjectRef
-    """An object as JSON, verified."""
-    found: dict[str, Any] = json.loads(objects.get(ref))
-    return found
-
-
 # ------------------------------------------------------------------------------------------------------------ fixtures
 
 
@@ -290,12 +129,12 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    data, flags, registry = folder / "data" / "rows", folder / "flags", (folder / "registry").as_uri()
-    data.mkdir(parents=True)
+    data, flags, registry = folder / "data", folder / "flags", (folder / "registry").as_uri()
+    for name in ("rows", "others"):
+        (data / name).mkdir(parents=True)
     flags.mkdir()
-    names = [
-        f"{group}_{what}" for group in ("first", "lonely") for what in ("retrain", "promote", "release", "rollback")
-    ]
+    parts = ("retrain", "promote", "release", "rollback", "resume")
+    names = [f"{group}_{what}" for group in ("first", "lonely", "asked") for what in parts]
     airflow = Standalone(
         home=folder / "airflow",
         dags=folder / "dags",
@@ -305,13 +144,13 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         timeout=WAIT,
         variables={
             "LOCKSTEP_REGISTRY": registry,
-            "LOCKSTEP_DATA": str(folder / "data"),
+            "LOCKSTEP_DATA": str(data),
             "TINY_FLAGS": str(flags),
-            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,vic:viewer",
-            # a part that was killed is missed after so many seconds, not after 30
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "10",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": "admin:admin,vic:viewer,bob:user,eve:user",
+            # a part that was killed is missed after so many seconds; one that a busy machine keeps waiting is not
+            "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "30",
             "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
+            "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "30",
         },
     )
     with airflow:
@@ -394,24 +233,6 @@ def test_a_waiting_gate_says_why(way: Way) -> None:
     assert f"WAIT model second: {WAITS_FOR_SECOND}" in way.gate_log
     assert "ok   model first: first@1 is in staging" in way.gate_log
     assert "waiting in the triggerer" in way.gate_log
-
-
-class Browser:
-    """A user of Airflow's pages."""
-
-    def __init__(self, desk: Desk, user: str) -> None:
-        passwords = json.loads((desk.airflow.home / "passwords.json").read_text())
-        self._http = httpx.Client(base_url=desk.airflow.url, timeout=60)
-        answer = self._http.post("/auth/token", json={"username": user, "password": passwords[user]})
-        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-
-    def get(self, path: str) -> httpx.Response:
-        """The answer to a request."""
-        return self._http.get(path)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
 
 @pytest.fixture(params=["admin", "vic"])
@@ -625,3 +446,142 @@ def test_waiting_gates_share_one_reader_and_survive_the_death_of_the_triggerer(d
     assert desk.added(head) == Counter(promoted=2, released=1)
     assert rest.task("lonely_release", lonely.run_id, "gate").state == "deferred"
     assert readers(began) == 1
+
+
+# ------------------------------------------------------------------------------------------ a person approves a release
+
+
+@pytest.fixture(scope="module")
+def panel(desk: Desk) -> Iterator[Panel]:
+    """Versions of quiz that were trained beforehand, and two users, of whom bob may answer."""
+    desk.month("others")
+    trained = desk.airflow.run("-c", TRAINING, str(VERSIONS))
+    assert trained.returncode == 0, trained.stderr
+    bob, eve = Browser(desk, "bob"), Browser(desk, "eve")
+    yield Panel(desk=desk, bob=bob, eve=eve)
+    bob.close()
+    eve.close()
+
+
+def test_a_person_approves_what_was_shown(panel: Panel) -> None:
+    """The diff stands in the question; only who is assigned may answer; the release says who approved, and why."""
+    head = panel.desk.state.head
+    run = panel.promote(1)
+    asked = panel.asked(run)
+    assert "## What releasing asked changes" in asked["body"]
+    assert asked["options"] == ["Approve", "Reject"]
+    assert panel.answer(run, "Approve", "no", by=panel.eve).status_code == 403
+    assert panel.answer(run, "Approve", "looks good").status_code == 200
+    assert panel.answer(run, "Reject", "too late").status_code == 409
+    panel.decide(run, "Approve", "looks good")
+    assert panel.said(head) == [
+        ("promoted", "admin", ""),
+        ("approved", "bob", "looks good"),
+        ("released", "airflow", ""),
+    ]
+    job = list(panel.desk.registry.log.entries())[-2].origin.job
+    assert job is not None
+    assert (job.run, job.task) == (f"asked_release/{run.run_id}", "approve")
+    assert panel.states(run)["ask_again"] == "skipped"
+
+
+def test_a_rejection_is_recorded_with_its_reason(panel: Panel) -> None:
+    """Without a reason it is asked again; with one the release is skipped, and the gate is closed by that reason."""
+    head = panel.desk.state.head
+    run = panel.promote(2)
+    panel.asked(run)
+    assert panel.answer(run, "Reject").status_code == 200
+    panel.asked(run)
+    panel.decide(run, "Reject", "too many quizzes")
+    assert panel.said(head) == [("promoted", "admin", ""), ("rejected", "bob", "too many quizzes")]
+    assert panel.states(run) == {
+        "gate": "success", "diff": "success", "approve": "skipped", "release": "skipped", "ask_again": "skipped",
+    }  # fmt: skip
+    assert "was rejected by bob" in gate(QUIZ, panel.desk.state).reasons[0]
+
+
+def test_who_promotes_meanwhile_is_noticed_and_no_old_answer_counts(panel: Panel) -> None:
+    """Another run asks about the new set: at once, or, where the triggerer is dead, when the old answer comes."""
+    desk, head = panel.desk, panel.desk.state.head
+    run = panel.promote(3)
+    panel.asked(run)
+    known = panel.known()
+    panel.promote_elsewhere(4)
+    desk.finish(run)
+    assert (panel.states(run)["release"], panel.states(run)["ask_again"]) == ("skipped", "success")
+    second = panel.next_run(known)
+    panel.asked(second)
+    desk.airflow.kill("triggerer")
+    known = panel.known()
+    panel.promote_elsewhere(5)
+    assert panel.answer(second, "Approve", "the fourth").status_code == 200
+    desk.finish(second)
+    third = panel.next_run(known)
+    panel.asked(third)
+    panel.decide(third, "Approve", "the fifth")
+    desk.airflow.restart("triggerer")
+    assert [one for one in panel.said(head) if one[0] != "promoted"] == [
+        ("approved", "bob", "the fifth"),
+        ("released", "airflow", ""),
+    ]
+    production = desk.state.production("asked")
+    assert production is not None
+    assert production.members["model:quiz"] == desk.state.model("quiz@5").digest
+
+
+def test_a_word_from_elsewhere_needs_no_answer(panel: Panel) -> None:
+    """Where somebody approves by the command line while Airflow asks, the run goes on."""
+    head = panel.desk.state.head
+    run = panel.promote(6)
+    panel.asked(run)
+    approve(panel.desk.registry, QUIZ, PERSON, digest=panel.staged())
+    panel.desk.finish(run)
+    assert [kind for kind, _, _ in panel.said(head)] == ["promoted", "approved", "released"]
+
+
+def test_an_approval_survives_kills(panel: Panel) -> None:
+    """A task killed before it records the answer asks again; killed after, it finds its word; one approval stands."""
+    desk, rest, head = panel.desk, panel.desk.airflow.rest, panel.desk.state.head
+    run = panel.promote(7)
+    panel.asked(run)
+
+    def resumed(before: int | None) -> psutil.Process | None:
+        """The process that takes the answer in."""
+        pid = until(lambda: (now := rest.task(run.dag_id, run.run_id, "approve").pid) != before and now, "it resumes")
+        return psutil.Process(pid) if psutil.pid_exists(pid) else None
+
+    before = rest.task(run.dag_id, run.run_id, "approve").pid
+    assert panel.answer(run, "Approve", "once").status_code == 200
+    kill(resumed(before))
+    until(
+        lambda: desk.tries(run, "approve") > 1 or "approved" in desk.added(head), "it is tried again, or was too fast"
+    )
+    if "approved" not in desk.added(head):
+        panel.asked(run)
+        before = rest.task(run.dag_id, run.run_id, "approve").pid
+        assert panel.answer(run, "Approve", "once").status_code == 200
+        process = resumed(before)
+        until(lambda: "approved" in desk.added(head), "the approval is recorded", poll=0.001)
+        kill(process)
+    panel.decide(run, "Approve", "once")
+    assert panel.said(head) == [("promoted", "admin", ""), ("approved", "bob", "once"), ("released", "airflow", "")]
+
+
+def test_a_rollback_holds_until_somebody_resumes(panel: Panel) -> None:
+    """The rollback says that the group is on hold; the release waits at its gate until `_resume` has lifted it."""
+    desk, rest, head = panel.desk, panel.desk.airflow.rest, panel.desk.state.head
+    back = desk.finish(rest.trigger("asked_rollback", {"why": "complaints"}))
+    assert rest.xcom(back.dag_id, back.run_id, "rollback")["on_hold"] is True
+    assert "is on hold now" in rest.log(back.dag_id, back.run_id, "rollback")
+    run = panel.promote(4)
+    until(lambda: "is on hold since" in rest.log(run.dag_id, run.run_id, "gate"), "the gate says why it waits")
+    desk.finish(rest.trigger("asked_resume", {"why": "it was the network"}))
+    panel.asked(run)
+    panel.decide(run, "Approve")
+    assert panel.said(head) == [
+        ("rolled_back", "admin", "complaints"),
+        ("promoted", "admin", ""),
+        ("resumed", "admin", "it was the network"),
+        ("approved", "bob", ""),
+        ("released", "airflow", ""),
+    ]

@@ -1,11 +1,6 @@
-"""`status`, `log` and `lineage` show what is in the registry, and change nothing."""
-
-import json
-
-import pytest
+"""`status` and `log` show what is in the registry, and like `lineage` they change nothing."""
 
 from lockstep.registry import Registry
-from lockstep.registry.lineage import describe, find, lineage
 from lockstep.release import gate
 from tests.cli.conftest import GROUP, Command, Desk
 
@@ -106,75 +101,6 @@ def test_an_empty_log(run: Command) -> None:
     """A log without entries is an empty list."""
     assert run("log", "--json").document == []
     assert (run("log").status, run("log").out.strip()) == (0, "")
-
-
-@pytest.mark.parametrize("ref", ["second_look@1", "second_look", "review@2", "biopsies@1"])
-def test_from_a_version_to_its_job(released: Desk, run: Command, ref: str) -> None:
-    """`lineage VERSION` is the core's look-up: the job, its log and commit, what it read, and what was made of it."""
-    state = released.state
-    done = run("lineage", ref, "--json")
-    assert (done.status, done.err) == (0, "")
-    assert done.document == json.loads(json.dumps(lineage(state, find(state, ref))))
-
-
-def test_the_text_of_a_lineage(released: Desk, run: Command) -> None:
-    """For people, each fact is a line."""
-    production, model = released.state.production("biopsy"), released.state.model("second_look@1")
-    lines = run("lineage", "second_look@1").out.splitlines()
-    assert lines[0] == "second_look@1 (model, production)"
-    assert lines[1] == f"  made {model.recorded.at.isoformat(timespec='seconds')} by ada: the monthly run"
-    assert lines[2:5] == [
-        "  job airflow biopsy_retrain/january train",
-        "  log logs/biopsy_retrain/january.log",
-        "  commit c0ffee",
-    ]
-    assert lines[5:8] == [
-        f"  manifest {model.fact.manifest.path}",
-        f"  source {model.fact.source}",
-        "  parameters {}",
-    ]
-    assert lines[-3:] == [
-        "  made from biopsies@1",
-        "  made into review@1 (production)",
-        f"  in release {production.short} of biopsy (entry {production.recorded.number})",
-    ]
-
-
-def test_from_a_job_to_its_versions(desk: Desk, run: Command) -> None:
-    """`lineage --job` gives the versions that a run made, by its whole name or by the end of it."""
-    state = desk.state
-    whole = run("lineage", "--job", "biopsy_retrain/february", "--json").document
-    made = [find(state, "second_look@2"), find(state, "review@2")]
-    assert whole == json.loads(json.dumps([describe(state, version) for version in made]))
-    assert run("lineage", "--job", "february").out == (
-        "second_look@2 (candidate, entry 6)\nreview@2 (candidate, entry 7)\n"
-    )
-    january = run("lineage", "--job", "january").out.splitlines()
-    assert january[0] == "biopsies@1 (snapshot, entry 1)"
-    assert len(january) == 5
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "lineage: give a version (churn@3) or --job RUN, one of the two."),
-        (["surgery", "--job", "january"], "lineage: give a version (churn@3) or --job RUN, one of the two."),
-        (
-            ["surgeon@1"],
-            'There is no version of "surgeon" in the registry; it has biopsies, refer, review,',
-        ),
-        (["surgery@2"], 'There is no model version "surgery@2"; "surgery" has versions surgery@1 to surgery@1.'),
-        ([""], 'There is no version of "" in the registry; it has biopsies,'),
-        (["--job", "march"], 'No version was made by a job "march"; some that made one: biopsy_retrain/february, '),
-        (["--job", ""], 'No version was made by a job ""; some that made one: biopsy_retrain/february, '),
-    ],
-)
-def test_lineage_of_what_is_not_there(desk: Desk, run: Command, words: list[str], message: str) -> None:
-    """An unknown version or job is wrong use, and the message says what there is."""
-    assert desk.state.head
-    done = run("lineage", *words, "--json")
-    assert (done.status, done.out) == (2, "")
-    assert done.err.startswith(f"lockstep: {message}")
 
 
 def test_looking_changes_nothing(released: Desk, run: Command) -> None:

@@ -146,7 +146,10 @@ def test_rollback(released: Desk, run: Command) -> None:
     }
     assert (production.members, production.recorded.origin.why) == (first.members, "complaints")
     forward = run("rollback", "biopsy", "--to", second.digest[:8])
-    assert (forward.status, forward.out) == (0, f"biopsy: release {second.short} is back in production\n")
+    assert (forward.status, forward.out) == (
+        0,
+        f"biopsy: release {second.short} is back in production; on hold until `lockstep resume biopsy`\n",
+    )
     assert released.state.production("biopsy").members == second.members
 
 
@@ -176,7 +179,7 @@ def test_rollback_before_any_release(desk: Desk, run: Command) -> None:
     assert done.err == 'lockstep: Group "biopsy" has no release yet, so there is nothing to roll back.\n'
 
 
-@pytest.mark.parametrize("command", ["gate", "release", "rollback"])
+@pytest.mark.parametrize("command", ["gate", "release", "rollback", "approve", "reject", "hold", "resume"])
 def test_an_unknown_group(desk: Desk, run: Command, command: str) -> None:
     """A group that is not declared is wrong use; the name of a member is no name of a group."""
     done = run(command, "surgery")

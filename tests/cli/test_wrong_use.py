@@ -26,6 +26,16 @@ ON_A_REGISTRY = [
 ]
 
 
+def test_a_shadow_needs_a_log(run: Command) -> None:
+    """Whoever asks for a shadow alone is told that nobody would hear of it."""
+    done = run("serve", "--shadow", "staging")
+    assert done.status == 2
+    assert done.err == (
+        "lockstep: --shadow needs --log registry or --log stdout: what a shadow decides is told to the decision log"
+        " alone.\n"
+    )
+
+
 @pytest.mark.parametrize("words", ON_A_REGISTRY, ids=lambda words: words[0])
 def test_no_registry_is_named(run: Command, monkeypatch: pytest.MonkeyPatch, words: list[str]) -> None:
     """Every command that needs a registry ends with 2 and says how to name one."""
@@ -51,10 +61,10 @@ def test_the_option_stands_above_the_variable(desk: Desk, run: Command, monkeypa
 def test_an_unusable_folder(run: Command, tmp_path: Path) -> None:
     """A registry whose folder can't be made is a thing that broke: status 1, with the address and the next step."""
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    place = str(tmp_path / "file" / "registry")
-    done = run("--registry", place, "status", "--json")
+    place = tmp_path / "file" / "registry"
+    done = run("--registry", str(place), "status", "--json")
     assert (done.status, done.out) == (1, "")
-    assert done.err.startswith(f'lockstep: Registry "{place}": the folder can\'t be used: ')
+    assert done.err.startswith(f'lockstep: Registry "{place.as_uri()}": the folder can\'t be used: ')
     assert done.err.endswith("Check its path and rights.\n")
 
 
@@ -90,6 +100,7 @@ def test_a_damaged_log(desk: Desk, run: Command) -> None:
         ["log", "--last", "two"],
         ["serve", "--port", "70000"],
         ["serve", "--poll", "0"],
+        ["serve", "--workers", "0"],
         ["lineage", "a", "b"],
     ],
     ids=" ".join,

@@ -140,10 +140,21 @@ def test_schema_puts_the_key_first_and_knows_blanks() -> None:
                 ' add deprecated="use …".'
             ),
         ),
+        (
+            {"private": ["id", "street"]},
+            (
+                "Dataset \"customers\": private= names 'street', which is no column of it, so nothing would be kept out"
+                " of the decision log. Its columns are id, age, spend, plan, since, churned."
+            ),
+        ),
+        (
+            {"private": "age"},
+            ('Dataset "customers": private=\'age\' is one text; it takes a list of columns: private=["age"].'),
+        ),
     ],
 )
 def test_dataset_that_cannot_be_is_refused(changes: dict[str, Any], message: str) -> None:
-    """A dataset without columns, with a reserved column, or with an end but no successor is refused."""
+    """A dataset without columns, with a reserved or unknown one, or with an end but no successor is refused."""
     with pytest.raises(DeclarationError) as refused:
         customers(**changes)
     assert str(refused.value) == message

@@ -5,7 +5,16 @@ from collections.abc import Callable
 
 import pytest
 
-from lockstep import fixed, minimise_cost, precision_at_least, recall_at_least, top_fraction
+from lockstep import (
+    capacity_per_day,
+    cost_matrix,
+    fixed,
+    maximise_f_beta,
+    minimise_cost,
+    precision_at_least,
+    recall_at_least,
+    top_fraction,
+)
 from lockstep.errors import DeclarationError
 from lockstep.policy import Policy
 
@@ -44,6 +53,30 @@ def test_costs_that_rank_nothing_are_refused(false_positive: float, false_negati
     )
 
 
+@pytest.mark.parametrize(
+    "costs", [(0, 1, 0, 0), (0, 0, 1, 0), (2, 1, 1, 0), (0, 1, 1, 1), (NAN, 1, 1, 0), (0, INFINITY, 1, 0)]
+)
+def test_being_right_must_cost_less(costs: tuple[float, float, float, float]) -> None:
+    """A matrix in which being wrong is as good as being right is a mistake."""
+    names = ("true_positive", "false_positive", "false_negative", "true_negative")
+    with pytest.raises(DeclarationError, match="being right must cost less than being wrong"):
+        cost_matrix(**dict(zip(names, costs, strict=True)))
+
+
+@pytest.mark.parametrize("beta", [0, -1, NAN, INFINITY])
+def test_beta_is_above_0(beta: float) -> None:
+    """With a beta of 0 or none at all, recall would count nothing or everything."""
+    with pytest.raises(DeclarationError, match="beta must be a finite number above 0"):
+        maximise_f_beta(beta)
+
+
+@pytest.mark.parametrize(("most", "rows"), [(0, 10), (-1, 10), (11, 10), (NAN, 10), (5, INFINITY), (5, NAN)])
+def test_a_day_has_room_for_some_of_its_rows(most: float, rows: float) -> None:
+    """More room than rows come is no capacity."""
+    with pytest.raises(DeclarationError, match=r"for example capacity_per_day\(200, rows=5000\)"):
+        capacity_per_day(most, rows=rows)
+
+
 @pytest.mark.parametrize("value", [NAN, INFINITY, -INFINITY])
 def test_fixed_value_is_finite(value: float) -> None:
     """A fixed threshold is a number that JSON can write."""
@@ -60,6 +93,9 @@ def test_fixed_value_is_finite(value: float) -> None:
         (minimise_cost(false_positive=1, false_negative=5.5), "minimise_cost(1, 5.5)", True),
         (top_fraction(0.1), "top_fraction(0.1)", False),
         (fixed(-3), "fixed(-3)", False),
+        (maximise_f_beta(2), "maximise_f_beta(2)", True),
+        (capacity_per_day(200, rows=5000), "capacity_per_day(200, 5000)", False),
+        (cost_matrix(true_positive=-5, false_positive=1, false_negative=0), "cost_matrix(-5, 1, 0, 0)", True),
     ],
 )
 def test_policy_is_written_as_it_is_declared(policy: Policy, text: str, needs_classes: bool) -> None:  # noqa: FBT001  a row of the table

@@ -79,7 +79,8 @@ def dataset(clean: Any = None) -> Dataset:  # noqa: ANN401  also what is not all
 def numbered(*rows: tuple[str, int]) -> pl.DataFrame:
     """Parsed rows from lines 2, 3, … of one file."""
     frame = pl.DataFrame(rows, schema={"id": pl.String, "n": pl.Int64}, orient="row")
-    return frame.with_columns(_file=pl.lit("f.csv"), _line=pl.int_range(2, frame.height + 2, dtype=pl.Int64))
+    lines = pl.int_range(2, frame.height + 2, dtype=pl.Int64)
+    return frame.with_columns(hash_keys(frame["id"]), _file=pl.lit("f.csv"), _line=lines)
 
 
 def test_rows_are_sorted_and_split() -> None:
@@ -117,7 +118,7 @@ def test_keys_of_any_type(kind: type, one: object, two: object) -> None:
     """Repeated and conflicting keys are found whatever the type of the key."""
     declared = Dataset("things", source=csv("*.csv"), key="id", columns={"id": kind, "n": int})
     rows = pl.DataFrame({"id": [one, two, one, two], "n": [1, 2, 1, 3], "_file": ["f"] * 4, "_line": [2, 3, 4, 5]})
-    made = make_bucket(declared, rows)
+    made = make_bucket(declared, rows.with_columns(hash_keys(rows["id"])))
     assert made.kept.select("id", "n").rows() == [(one, 1)]
     assert sorted(made.bad["_line"]) == [3, 4, 5]
 

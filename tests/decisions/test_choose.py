@@ -6,16 +6,19 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import precision_recall_curve
+from sklearn.metrics import fbeta_score, precision_recall_curve
 
 from lockstep.decisions import Curve, choose, curve_of
 from lockstep.decisions.curve import report
 from lockstep.errors import PolicyUnmet
 from lockstep.policy import (
     Policy,
+    capacity_per_day,
+    cost_matrix,
     fixed,
+    maximise_f_beta,
     minimise_cost,
     precision_at_least,
     recall_at_least,
@@ -66,6 +69,7 @@ def at_least(part: int, whole: int, share: float) -> bool:
     return part / whole >= share
 
 
+@settings(deadline=None)
 @given(of=rows, share=shares)
 def test_precision_at_least_takes_the_highest_recall_among_all_that_keep_it(of: list[Row], share: float) -> None:
     """No other threshold keeps the precision and finds more; where none keeps it, the best precision is named."""
@@ -88,6 +92,7 @@ def test_precision_at_least_takes_the_highest_recall_among_all_that_keep_it(of: 
     assert f"the best precision is {math.floor(float(highest) * 1e4) / 1e4:.4f}, at threshold" in str(caught.value)
 
 
+@settings(deadline=None)
 @given(of=rows, share=shares)
 def test_recall_at_least_takes_the_highest_precision_among_all_that_keep_it(of: list[Row], share: float) -> None:
     """No other threshold finds that many and errs less; with a positive row there is always one."""
@@ -104,6 +109,7 @@ def test_recall_at_least_takes_the_highest_precision_among_all_that_keep_it(of: 
     assert decided(of, choose(recall_at_least(share), curve(of))) == expected
 
 
+@settings(deadline=None)
 @given(of=rows, false_positive=costs, false_negative=costs)
 def test_minimise_cost_is_as_cheap_as_any_threshold_and_as_saying_yes_to_nobody(
     of: list[Row], false_positive: float, false_negative: float
@@ -121,6 +127,59 @@ def test_minimise_cost_is_as_cheap_as_any_threshold_and_as_saying_yes_to_nobody(
     assert chosen == min(everything, key=lambda cut: (cost(cut), sum(cut)))
 
 
+@settings(deadline=None)
+@given(of=rows, costs=st.tuples(*[st.sampled_from([-3.0, -1.0, 0.0, 1.0, 4.0])] * 4))
+def test_a_cost_matrix_counts_all_four_outcomes(of: list[Row], costs: tuple[float, float, float, float]) -> None:
+    """Nothing is cheaper than the choice, where being right may gain something, and "yes" is said least often."""
+    true_positive, false_positive, false_negative, true_negative = costs
+    if not (true_positive < false_negative and true_negative < false_positive):
+        return
+    policy = cost_matrix(
+        true_positive=true_positive,
+        false_positive=false_positive,
+        false_negative=false_negative,
+        true_negative=true_negative,
+    )
+
+    def cost(cut: list[bool]) -> float:
+        yes, hits, positives = counted(of, cut)
+        wrong, missed = yes - hits, positives - hits
+        right = true_positive * hits + true_negative * (len(of) - positives - wrong)
+        return right + false_positive * wrong + false_negative * missed
+
+    everything = [[False] * len(of), *every_cut(of)]
+    assert decided(of, choose(policy, curve(of))) == min(everything, key=lambda cut: (cost(cut), sum(cut)))
+
+
+@settings(deadline=None)
+@given(of=rows.filter(lambda of: any(positive for _, positive in of)), beta=st.sampled_from([0.5, 1.0, 2.0]))
+def test_f_beta_is_as_high_as_scikit_learn_finds_it_anywhere(of: list[Row], beta: float) -> None:
+    """No other threshold has a higher F-beta."""
+
+    def f_beta(cut: list[bool]) -> float:
+        yes, hits, positives = counted(of, cut)
+        return (1 + beta**2) * hits / (beta**2 * positives + yes)
+
+    chosen = decided(of, choose(maximise_f_beta(beta), curve(of)))
+    truth = [positive for _, positive in of]
+    assert f_beta(chosen) == pytest.approx(max(map(f_beta, every_cut(of))))
+    assert f_beta(chosen) == pytest.approx(fbeta_score(truth, chosen, beta=beta, zero_division=0.0))
+
+
+@settings(deadline=None)
+@given(of=rows, share=shares)
+def test_a_capacity_is_a_share_of_the_day(of: list[Row], share: float) -> None:
+    """Room for a part of the day's rows is the policy that takes the same share."""
+    found = []
+    for policy in (capacity_per_day(1000 * share, rows=1000), top_fraction(1000 * share / 1000)):
+        try:
+            found.append(choose(policy, curve(of)))
+        except PolicyUnmet as unmet:
+            found.append(str(unmet).partition(" can't be met: ")[2])
+    assert found[0] == found[1]
+
+
+@settings(deadline=None)
 @given(of=rows, share=shares)
 def test_top_fraction_takes_as_many_rows_as_the_share_allows(of: list[Row], share: float) -> None:
     """One more row, or all that share its score, would be too many."""
@@ -133,12 +192,14 @@ def test_top_fraction_takes_as_many_rows_as_the_share_allows(of: list[Row], shar
         assert decided(of, choose(top_fraction(share), without_classes)) == expected
 
 
+@settings(deadline=None)
 @given(of=rows, value=st.floats(-10, 10))
 def test_fixed_is_used_as_it_is(of: list[Row], value: float) -> None:
     """The value is the declared one, whatever the rows are."""
     assert choose(fixed(value), curve(of)) == value
 
 
+@settings(deadline=None)
 @given(of=rows)
 def test_a_curve_holds_every_cut_once_and_counts_it_right(of: list[Row]) -> None:
     """Each threshold decides as one of all the cuts does, highest first, with its counts."""
@@ -152,6 +213,7 @@ def test_a_curve_holds_every_cut_once_and_counts_it_right(of: list[Row]) -> None
     assert all(earlier > later for earlier, later in zip(found.thresholds, found.thresholds[1:], strict=False))
 
 
+@settings(deadline=None)
 @given(of=rows.filter(lambda of: any(positive for _, positive in of)))
 def test_precision_and_recall_are_those_of_scikit_learn(of: list[Row]) -> None:
     """At each threshold the curve says what scikit-learn's says."""
@@ -162,6 +224,7 @@ def test_precision_and_recall_are_those_of_scikit_learn(of: list[Row]) -> None:
     np.testing.assert_allclose(found.recall, recall[:-1][::-1])
 
 
+@settings(deadline=None)
 @given(of=rows, value=st.floats(-2, 2))
 def test_a_report_counts_what_a_threshold_decides(of: list[Row], value: float) -> None:
     """Shares come from the counts, and a share of nothing is None."""

@@ -7,7 +7,7 @@ import pytest
 
 from lockstep.errors import UsageError
 from lockstep.registry import Fact, Job, Origin, Promoted, Registry, State
-from lockstep.registry.lineage import describe, find, key_of, lineage, made_by, versions
+from lockstep.registry.lineage import describe, find, key_of, lineage, versions
 from lockstep.release import rollback
 from tests.registry.conftest import Facts
 from tests.training import shop
@@ -52,8 +52,6 @@ def test_an_empty_registry_has_nothing_to_find() -> None:
     """The error says that there is none."""
     with pytest.raises(UsageError, match=r'There is no version of "churn" in the registry; it has none\.'):
         find(State(), "churn")
-    with pytest.raises(UsageError, match=r'No version was made by a job "x"; some that made one: none\.'):
-        made_by(State(), "x")
 
 
 def test_a_model_leads_to_its_data_upstream_job_source_and_parameters(released: Shop) -> None:
@@ -75,7 +73,7 @@ def test_data_and_models_lead_to_what_was_made_of_them(released: Shop) -> None:
     state = released.registry.state()
     snapshot = lineage(state, state.snapshot("shoppers"))
     assert sorted(refs(snapshot["made_into"])) == ["advising@1", "buying@1", "filling@1", "leaving@1", "planning@1"]
-    assert (snapshot["made_from"], snapshot["stage"], snapshot["releases"]) == ([], None, [])
+    assert (snapshot["made_from"], snapshot["stage"]) == ([], None)
     leaving = lineage(state, state.model("leaving"))
     assert sorted(refs(leaving["made_into"])) == ["advising@1", "buying@1", "call@1", "cheap@1", "offer@1"]
     offer = lineage(state, state.threshold("offer"))
@@ -84,7 +82,7 @@ def test_data_and_models_lead_to_what_was_made_of_them(released: Shop) -> None:
 
 
 def test_a_version_names_every_release_that_it_was_in(released: Shop) -> None:
-    """A release that came back by rollback counts again; a snapshot is no member."""
+    """A release that came back by rollback counts again, and each says who moved it."""
     registry = released.registry
     first = registry.state().production("shop")
     second = released.release("second")
@@ -95,37 +93,29 @@ def test_a_version_names_every_release_that_it_was_in(released: Shop) -> None:
     assert [item["release"] for item in old["releases"]] == [first.digest, first.digest]
     assert old["stage"] == "production"
     new = lineage(state, state.threshold("offer@2"))
-    assert new["releases"] == [{"group": "shop", "release": second.digest, "entry": second.recorded.number}]
-    assert key_of(state.snapshot("shoppers")) is None
-
-
-def test_a_job_leads_to_the_versions_it_made(released: Shop) -> None:
-    """A run, or the end of it, gives its versions; an unknown run those that there are."""
-    released.train("leaving", job("churn_retrain/manual__1"))
-    released.train("leaving", job("churn_retrain/manual__2"), force=True)
-    state = released.registry.state()
-    assert [version.ref for version in made_by(state, "manual__2")] == ["leaving@2"]
-    assert sorted(version.ref for version in made_by(state, "first")) == [
-        "advising@1",
-        "buying@1",
-        "filling@1",
-        "leaving@1",
-        "planning@1",
+    assert [item["did"] for item in old["releases"]] == ["released", "rolled_back"]
+    assert new["releases"] == [
+        {
+            "group": "shop",
+            "release": second.digest,
+            "did": "released",
+            "entry": second.recorded.number,
+            "at": second.recorded.at.isoformat(timespec="seconds"),
+            "by": "ada",
+            "why": "a test",
+            "job": None,
+        }
     ]
-    with pytest.raises(UsageError) as caught:
-        made_by(state, "manual__3")
-    assert str(caught.value) == (
-        'No version was made by a job "manual__3"; some that made one: churn_retrain/manual__2, first.'
-    )
-    with pytest.raises(UsageError, match='No version was made by a job ""'):
-        made_by(state, "")
+    snapshot = lineage(state, state.snapshot("shoppers"))
+    assert key_of(state.snapshot("shoppers")) is None
+    assert [item["release"] for item in snapshot["releases"]] == [first.digest, second.digest, first.digest]
 
 
 def test_a_description_says_what_is_known_of_each_kind(released: Shop) -> None:
     """Snapshots have rows, models metrics, thresholds a value; nothing is read from files."""
     state = released.registry.state()
     snapshot, model, threshold = (find(state, name) for name in ("shoppers", "filling", "huge"))
-    shared = {"version", "kind", "digest", "stage", "entry", "at", "by", "why", "job", "manifest"}
+    shared = {"version", "kind", "digest", "stage", "entry", "at", "by", "why", "job", "manifest", "removed"}
     assert set(describe(state, snapshot)) - shared == {"rows", "quarantined"}
     assert set(describe(state, model)) - shared == {"parameters", "source", "metrics", "missed"}
     assert set(describe(state, threshold)) - shared == {"value"}
@@ -190,32 +180,11 @@ def test_a_whole_description(two_months: State) -> None:
             "commit": "c0ffee",
         },
         "manifest": f"models/churn/{version.digest}/manifest.json",
+        "removed": None,
         "parameters": {"depth": 3, "names": ["a", "b"]},
-        "source": "5" * 64,
+        "source": version.fact.source,
         "metrics": {"roc_auc": 0.84, "brier": None},
         "missed": ["roc_auc is low"],
     }
     stages = {ref: describe(two_months, find(two_months, ref))["stage"] for ref in ("churn@1", "offer@2", "customers")}
     assert stages == {"churn@1": "archived", "offer@2": "candidate", "customers": None}
-
-
-@pytest.mark.parametrize("run", ["churn_retrain/manual__january", "manual__january", "january"])
-def test_a_run_or_the_end_of_it(two_months: State, run: str) -> None:
-    """Every task of the run counts, and a promotion makes no version."""
-    assert [version.ref for version in made_by(two_months, run)] == [
-        "customers@1",
-        "churn@1",
-        "churn_reason@1",
-        "offer@1",
-    ]
-
-
-def test_the_message_for_an_unknown_job(two_months: State) -> None:
-    """A beginning of a run is no end of it, and jobs that only promoted are not offered."""
-    for run in ("churn_retrain", "churn_promote/january"):
-        with pytest.raises(UsageError) as caught:
-            made_by(two_months, run)
-        assert str(caught.value) == (
-            f'No version was made by a job "{run}"; some that made one: churn_retrain/manual__february,'
-            " churn_retrain/manual__january."
-        )

@@ -10,20 +10,25 @@ import pytest
 
 from lockstep.errors import LogDamaged, ProtocolTooNew
 from lockstep.registry import (
+    Approved,
     Entry,
     Fact,
+    Held,
     Job,
     ModelTrained,
     ObjectRef,
     Origin,
     Promoted,
+    Rejected,
     Released,
+    Removed,
+    Resumed,
     RolledBack,
     SnapshotTaken,
     ThresholdTuned,
     canonical_json,
 )
-from lockstep.registry.entries import GENESIS, decode, encode
+from lockstep.registry.entries import GENESIS, MOST_BYTES, _sealed, decode, encode
 
 REF = ObjectRef(path="models/churn/abc/manifest.json", sha256="a" * 64, size=12)
 JOB = Job(system="airflow", run="churn_retrain/manual__1", task="train", attempt=2, log="http://x/log", commit="c0ffee")
@@ -48,6 +53,11 @@ FACTS: dict[str, Fact] = {
     "promoted": Promoted(group="churn", members={"model:churn": "d2", "threshold:offer": "d3"}),
     "released": Released(group="churn", digest="d4", manifest=REF, members={"model:churn": "d2"}),
     "rolled_back": RolledBack(group="churn", digest="d4", manifest=REF, members={"model:churn": "d2"}, left="d5"),
+    "approved": Approved(group="churn", digest="d4", members={"model:churn": "d2"}),
+    "rejected": Rejected(group="churn", digest="d4", members={"model:churn": "d2"}),
+    "held": Held(group="churn"),
+    "resumed": Resumed(group="churn"),
+    "removed": Removed(folders=("models/churn/d2",), size=7),
 }
 
 
@@ -67,8 +77,9 @@ def entry(fact: Fact = FACTS["promoted"], **changes: Any) -> Entry:
 def written(change: Callable[[dict[str, Any]], object]) -> bytes:
     """Write an entry whose JSON was changed."""
     plain = json.loads(encode(entry()))
+    del plain["seal"]
     change(plain)
-    return canonical_json(plain)
+    return _sealed(canonical_json(plain))
 
 
 @pytest.mark.parametrize("kind", FACTS)
@@ -96,10 +107,52 @@ def test_an_entry_without_a_job_is_read_so() -> None:
 @pytest.mark.parametrize("extra", [{}, {"colour": "red"}, {"fact": {"kind": "model_forgotten"}}])
 def test_newer_protocol_says_so(extra: dict[str, Any]) -> None:
     """An entry of a newer protocol is refused as such, whether or not it could be read."""
-    data = written(lambda plain: plain.update(extra, protocol=2))
+    data = written(lambda plain: plain.update(extra, protocol=4, needs="7.1.0"))
     with pytest.raises(ProtocolTooNew) as refused:
         decode(data, number=1, previous=GENESIS)
-    assert str(refused.value) == "Log entry 1 has protocol 2; this Lockstep reads up to 1. Install a newer Lockstep."
+    assert str(refused.value) == (
+        "Log entry 1 has protocol 4; this Lockstep reads up to 3. Install airflow-provider-lockstep>=7.1.0."
+    )
+
+
+@pytest.mark.parametrize("needs", [None, "", 7, ["x"], "rm -rf /", "9" * 100])
+def test_newer_protocol_that_names_no_version_says_so(needs: object) -> None:
+    """Only what looks like a version is passed on to whoever reads the message."""
+    data = canonical_json({"protocol": 4, "needs": needs})
+    with pytest.raises(ProtocolTooNew) as refused:
+        decode(data, number=1, previous=GENESIS)
+    assert str(refused.value) == (
+        "Log entry 1 has protocol 4; this Lockstep reads up to 3. Install a newer airflow-provider-lockstep."
+    )
+
+
+def test_entry_that_was_changed_breaks_its_own_seal() -> None:
+    """Any byte that is changed, and any part that is cut off, is noticed without the entry that follows."""
+    data = encode(entry())
+    for place in range(len(data)):
+        changed = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+        with pytest.raises((LogDamaged, ProtocolTooNew)):
+            decode(changed, number=1, previous=GENESIS)
+        with pytest.raises(LogDamaged):
+            decode(data[:place], number=1, previous=GENESIS)
+
+
+def test_entry_without_its_seal_is_refused() -> None:
+    """An entry of protocol 2 can't pass without a seal, nor one of protocol 1 with one."""
+    plain = json.loads(encode(entry()))
+    del plain["seal"]
+    for data in (canonical_json(plain), _sealed(canonical_json(plain | {"protocol": 1}))):
+        with pytest.raises(LogDamaged, match="its bytes are not those that it was sealed with"):
+            decode(data, number=1, previous=GENESIS)
+
+
+def test_entry_that_is_too_large_is_neither_written_nor_read() -> None:
+    """An entry has a limit, which holds on both ways, before any of it is parsed."""
+    huge = entry(origin=Origin(by="ada", why="x" * MOST_BYTES))
+    with pytest.raises(ValueError, match=r"it has \d+ bytes; allowed are 4194304\. Shorten"):
+        encode(huge)
+    with pytest.raises(LogDamaged, match=r"it has \d+ bytes; an entry has at most 4194304"):
+        decode(b" " * (MOST_BYTES + 1), number=1, previous=GENESIS)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,27 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 
-from lockstep.errors import LogDamaged, ProtocolTooNew, StoreUnusable
-from lockstep.registry import Fact, Log, ObjectRef, Objects, Origin, SnapshotTaken, State, canonical_json, sha256_of
+from lockstep.errors import FactRefused, LogDamaged, ProtocolTooNew, StoreUnusable
+from lockstep.registry import (
+    Fact,
+    Log,
+    ObjectRef,
+    Objects,
+    Origin,
+    Promoted,
+    Removed,
+    SnapshotTaken,
+    State,
+    canonical_json,
+    sha256_of,
+)
 from lockstep.registry.entries import GENESIS, decode, encode
 from lockstep.registry.log import path_of
 from tests.registry.conftest import START, chained
@@ -269,13 +282,32 @@ def test_gap_stops_reading_and_writing(objects: Objects) -> None:
 
 
 @pytest.mark.parametrize("length", [3, 40])
-def test_changed_entry_stops_reading_and_writing(tmp_path: Path, length: int) -> None:
-    """An entry that was changed breaks the chain at the one behind it, in a short log and in a long one."""
+@pytest.mark.parametrize("place", [1, 3])
+def test_changed_entry_stops_reading_and_writing(tmp_path: Path, length: int, place: int) -> None:
+    """An entry that was changed is named, first or last, in a short log and in a long one."""
+    objects = Objects.open(str(tmp_path))
+    write_raw(objects, *range(1, length + 1), of=length)
+    changed = tmp_path / path_of(place)
+    changed.write_bytes(changed.read_bytes().replace(b'"by":"ada"', b'"by":"eve"'))
+    for use in (Log(objects).read, lambda: append(Log(objects), "x")):
+        with pytest.raises(LogDamaged) as refused:
+            use()
+        assert str(refused.value) == (
+            f"Log entry {place} can't be read: its bytes are not those that it was sealed with. Nothing is written"
+            " until it is restored from a copy."
+        )
+    assert len(objects.names("log")) == length
+
+
+@pytest.mark.parametrize("length", [3, 40])
+def test_forged_entry_breaks_the_chain(tmp_path: Path, length: int) -> None:
+    """An entry that was changed and sealed anew does not fit the one behind it."""
     objects = Objects.open(str(tmp_path))
     write_raw(objects, *range(1, length + 1), of=length)
     first = tmp_path / path_of(1)
     was = sha256_of(first.read_bytes())
-    first.write_bytes(first.read_bytes().replace(b'"by":"ada"', b'"by":"eve"'))
+    entry = decode(first.read_bytes(), number=1, previous=GENESIS)
+    first.write_bytes(encode(replace(entry, origin=Origin(by="eve"))))
     now = sha256_of(first.read_bytes())
     for use in (Log(objects).read, lambda: append(Log(objects), "x")):
         with pytest.raises(LogDamaged) as refused:
@@ -302,7 +334,7 @@ def test_entry_that_is_cut_short_stops_reading_and_writing(tmp_path: Path) -> No
 
 def test_entry_of_a_newer_lockstep_stops_writing(objects: Objects) -> None:
     """A registry that a newer Lockstep wrote to is not written to by this one."""
-    objects.put(path_of(1), canonical_json({"protocol": 2, "anything": "else"}))
+    objects.put(path_of(1), canonical_json({"protocol": 4, "anything": "else"}))
     log = Log(objects)
     with pytest.raises(ProtocolTooNew):
         append(log, "x")
@@ -321,6 +353,80 @@ def test_entry_that_a_listing_left_out_is_no_gap(uri: str) -> None:
     """An entry that a listing misses while others are written is asked for by name before it is called missing."""
     write_raw(Objects.open(uri), 1, 2, 3, 4, 5, of=5)
     assert digests(Log(ListsLate.open(uri))) == [f"behind {number}" for number in range(5)]
+
+
+def change_bytes(objects: Objects, number: int) -> None:
+    """Change an entry behind the log's back."""
+    data = objects.get_unverified(path_of(number))
+    objects._delete(path_of(number))
+    objects.put_new(path_of(number), data.replace(b"customers", b"customerz"))
+
+
+def test_writer_that_has_read_on_notices_what_was_done_to_the_end(uri: str) -> None:
+    """A writer that has long read the last entry still sees that it was changed or is gone, and writes nothing."""
+    objects = Objects.open(uri)
+    log = Log(objects)
+    append(log, "a")
+    append(log, "b")
+    whole = objects.get_unverified(path_of(2))
+    change_bytes(objects, 2)
+    with pytest.raises(LogDamaged) as refused:
+        append(log, "c")
+    assert str(refused.value) == (
+        f'Log entry 2 was changed since it was read: "{path_of(2)}" has other bytes. Nothing is written until it is'
+        " restored from a copy."
+    )
+    objects._delete(path_of(2))
+    with pytest.raises(LogDamaged) as refused:
+        append(log, "c")
+    assert str(refused.value) == (
+        f'Log entry 2 is missing: "{path_of(2)}" is not there. Nothing is written until it is restored from a copy.'
+    )
+    objects.put_new(path_of(2), whole)
+    append(log, "c")
+    assert digests(Log(objects)) == ["a", "b", "c"]
+
+
+def test_writer_that_has_not_read_the_end_notices_a_gap_in_it(uri: str) -> None:
+    """An entry that was deleted before this writer read it leaves a gap, into which nothing is written."""
+    objects = Objects.open(uri)
+    one, other = Log(objects), Log(Objects.open(uri))
+    append(one, "a")
+    append(other, "b")
+    append(other, "c")
+    gone = objects.get_unverified(path_of(2))
+    objects._delete(path_of(2))
+    with pytest.raises(LogDamaged) as refused:
+        append(one, "d")
+    assert str(refused.value) == (
+        f'Log entry 2 is missing: "{path_of(2)}" is not there, but "{path_of(3)}" is. Nothing is written until it is'
+        " restored from a copy."
+    )
+    assert objects.names("log") == [path_of(1), path_of(3)]
+    objects.put_new(path_of(2), gone)
+    append(one, "d")
+    assert digests(Log(objects)) == ["a", "b", "c", "d"]
+
+
+def test_fact_that_contradicts_the_log_is_not_written(objects: Objects) -> None:
+    """A fact that no reader could fold is refused before it would lock the log for all."""
+    log = Log(objects)
+    append(log, "a")
+    unknown = Promoted(group="churn", members={"model:churn": "f" * 64})
+    with pytest.raises(FactRefused) as refused:
+        log.append(lambda _: unknown, ADA)
+    assert str(refused.value) == (
+        'Log entry 2 was not written: it names model "churn" with digest ffffffffffff…, which no earlier entry made.'
+        " Run what wanted it again."
+    )
+    log.append(lambda _: Removed(folders=("datasets/customers/abc",), size=1), ADA)
+    with pytest.raises(FactRefused) as refused:
+        append(log, "b")
+    assert str(refused.value) == (
+        'Log entry 3 was not written: it names a file in "datasets/customers/abc", a folder that an earlier entry has'
+        " removed. Run what wanted it again."
+    )
+    assert len(objects.names("log")) == 2
 
 
 def test_strangers_in_the_folder_are_left_alone(objects: Objects) -> None:

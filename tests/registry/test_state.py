@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,18 +10,25 @@ from hypothesis import strategies as st
 
 from lockstep.errors import LogDamaged, UsageError
 from lockstep.registry import (
+    Approved,
     Fact,
+    Held,
     ModelTrained,
     ObjectRef,
     Promoted,
+    Rejected,
     Released,
+    Removed,
+    Resumed,
     RolledBack,
     SnapshotTaken,
     Stage,
     State,
     ThresholdTuned,
+    Word,
     fold,
 )
+from lockstep.registry.fold import Contradiction, behind
 from tests.registry.conftest import Facts, chained
 
 REF = ObjectRef(path="a/b", sha256="a" * 64, size=1)
@@ -221,6 +229,59 @@ def test_entry_about_a_version_that_nobody_made_is_damage(fact: Promoted | Relea
     )
 
 
+def contradiction(state: State, fact: Fact) -> str:
+    """Tell why a fact can't be true behind a state; empty if it can."""
+    entry = replace(chained([fact])[0][0], number=state.head + 1, previous=state.head_hash)
+    try:
+        behind(state, entry, "hash")
+    except Contradiction as wrong:
+        return str(wrong)
+    return ""
+
+
+GONE = Removed(folders=("models/churn/c1", "datasets/customers/jan"), size=1)
+
+
+@pytest.mark.parametrize(
+    ("fact", "needs"),
+    [
+        (staged("c1"), 'model "churn" with digest c1…'),
+        (released("r1", "c1"), 'model "churn" with digest c1…'),
+        (rolled_back("r1", "c1", "r2"), 'model "churn" with digest c1…'),
+        (tuned("t9", "c1"), 'model "churn" with digest c1…'),
+        (replace(trained("c9"), snapshot="feb", upstream={"churn": "c1"}), 'model "churn" with digest c1…'),
+        (trained("c9"), 'dataset "customers" with digest jan…'),
+    ],
+)
+def test_nothing_is_made_of_what_was_removed(fact: Fact, needs: str) -> None:
+    """A fact that needs a version whose files are gone is no fact, whoever wanted it at the same moment."""
+    state = state_of(JANUARY, trained("c1"), trained("c2"), tuned("t1", "c1"), GONE)
+    assert contradiction(state, fact) == f"needs {needs}, whose files an earlier entry has removed"
+    with pytest.raises(LogDamaged, match="whose files an earlier entry has removed"):
+        state_of(JANUARY, trained("c1"), trained("c2"), tuned("t1", "c1"), GONE, fact)
+    assert contradiction(state, staged("c2")) == ""
+
+
+def test_a_removed_snapshot_that_was_taken_again_is_there() -> None:
+    """The same content in another folder is the same digest, a new version, and can be trained on."""
+    again = replace(JANUARY, manifest=replace(REF, path="datasets/customers/jan.1/manifest.json"))
+    first = replace(JANUARY, manifest=replace(REF, path="datasets/customers/jan/manifest.json"))
+    state = state_of(first, GONE, again)
+    assert contradiction(state, trained("c1")) == ""
+    assert state.snapshot_by_digest("customers", "jan").ref == "customers@2"
+    assert [state.is_removed(version) for version in state.snapshots["customers"]] == [True, False]
+    assert contradiction(state, first) == (
+        'names a file in "datasets/customers/jan", a folder that an earlier entry has removed'
+    )
+    gone_again = state_of(first, GONE, again, Removed(folders=("datasets/customers/jan.1",), size=1))
+    assert contradiction(gone_again, trained("c1"))
+    assert dict(gone_again.removed) == {
+        "models/churn/c1": 2,
+        "datasets/customers/jan": 2,
+        "datasets/customers/jan.1": 4,
+    }
+
+
 def test_folding_leaves_the_older_state_as_it_was(facts: Facts) -> None:
     """Folding further entries gives a new state; the older one is not touched, and neither can be changed by hand."""
     snapshot = facts.snapshot()
@@ -233,8 +294,58 @@ def test_folding_leaves_the_older_state_as_it_was(facts: Facts) -> None:
         newer.staging["model:churn"] = "x"
 
 
+def test_the_last_word_on_a_set_counts() -> None:
+    """A set is approved or rejected by itself; who said the opposite later is heard, and other sets are not meant."""
+    yes, no = (kind(group="churn", digest="set1", members={"model:churn": "c1"}) for kind in (Approved, Rejected))
+    state = state_of(JANUARY, trained("c1"), yes)
+    said = state.judgement("churn", "set1")
+    assert said is not None
+    assert (said.word, said.recorded.number, said.recorded.origin.why) == (Word.APPROVED, 3, "step 3")
+    assert state.judgement("churn", "set2") is state.judgement("other", "set1") is None
+    rejected = state_of(JANUARY, trained("c1"), yes, no).judgement("churn", "set1")
+    assert rejected is not None
+    assert rejected.word is Word.REJECTED
+
+
+def test_a_rollback_puts_its_group_on_hold() -> None:
+    """So does somebody who wants it; both last until the hold is lifted."""
+    facts: list[Fact] = [JANUARY, trained("c1"), trained("c2"), released("r1", "c1"), released("r2", "c2")]
+    assert state_of(*facts).hold("churn") is None
+    facts.append(rolled_back("r1", "c1", left="r2"))
+    hold = state_of(*facts).hold("churn")
+    assert hold is not None
+    assert (hold.left, hold.recorded.number) == ("r2", 6)
+    assert state_of(*facts, Resumed(group="churn")).hold("churn") is None
+    again = state_of(*facts, Resumed(group="churn"), Held(group="churn")).hold("churn")
+    assert again is not None
+    assert (again.left, state_of(*facts).hold("other")) == (None, None)
+
+
+def test_a_rollback_of_an_older_protocol_holds_nothing() -> None:
+    """What older entries said, they still say."""
+    facts = [JANUARY, trained("c1"), trained("c2"), released("r1", "c1"), released("r2", "c2")]
+    entries = chained([*facts, rolled_back("r1", "c1", left="r2")])
+    older = [(replace(entry, protocol=2), sha256) for entry, sha256 in entries]
+    assert fold(State(), older).hold("churn") is None
+
+
+def test_holds_have_the_same_columns_in_one_fold_and_in_pieces() -> None:
+    """A rollback names a release, a hold by hand does not: neither shifts what the others are looked up by."""
+    facts: list[Fact] = [JANUARY, trained("c1"), trained("c2"), released("r1", "c1"), released("r2", "c2")]
+    entries = chained([*facts, rolled_back("r1", "c1", left="r2"), Resumed(group="churn"), Held(group="churn")])
+    whole = fold(State(), entries)
+    for cut in range(len(entries)):
+        pieces = fold(fold(State(), entries[:cut]), entries[cut:])
+        assert pieces.holds["churn"].columns == whole.holds["churn"].columns
+    assert {len(column) for column in whole.holds["churn"].columns.values()} == {3}
+
+
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["train", "tune", "promote", "release", "roll back"]), st.integers(0, 50)), max_size=25
+    st.tuples(
+        st.sampled_from(["train", "tune", "promote", "judge", "release", "roll back", "hold", "go on"]),
+        st.integers(0, 50),
+    ),
+    max_size=25,
 )
 
 
@@ -255,6 +366,11 @@ def story(steps: list[tuple[str, int]]) -> list[Fact]:
             case "release":
                 releases.append(released(f"r{place}", model))
                 facts.append(releases[-1])
+            case "judge":
+                judged = Approved if pick % 2 else Rejected
+                facts.append(judged(group="churn", digest=f"set {model}", members={"model:churn": model}))
+            case "hold" | "go on":
+                facts.append((Held if step == "hold" else Resumed)(group="churn"))
             case "roll back":
                 facts.append(rolled_back(release.digest, release.members["model:churn"], releases[-1].digest))
     return facts

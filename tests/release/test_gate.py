@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from lockstep.group import Group, GroupModel
 from lockstep.registry import Promoted, model_key, threshold_key
-from lockstep.release import Status, compose, digest_of_release, gate, release, rollback
-from tests.release.conftest import ADA, Desk
+from lockstep.release import Status, compose, digest_of_release, gate, release, resume, rollback
+from tests.release.conftest import ADA, TODAY, Desk
 
 
 def test_gate_of_an_empty_registry_names_every_member(desk: Desk) -> None:
@@ -189,13 +189,20 @@ def test_set_that_was_rolled_back_is_not_released_again(desk: Desk) -> None:
             f"exactly this set was released as {second.short} and rolled back; promote another version, or go forward"
             f" to it with `lockstep rollback churn --to {second.short}`"
         ),
+        (
+            f"churn is on hold since {TODAY.isoformat(timespec='seconds')}, by ada, after the rollback from release"
+            f" {second.short}: a test; lift it with `lockstep resume churn`"
+        ),
     )
     assert all(member.fits for member in verdict.members)
+    resume(desk.registry, desk.group, ADA)
+    assert desk.gate().reasons == verdict.reasons[:1]
     desk.promote("churn@1", "churn_reason@1")
     assert desk.gate().reasons == (f"release {first.short} in production is what stands in staging",)
     desk.promote("churn@2", "churn_reason@2")
     rollback(desk.registry, desk.group, ADA, to=second.short)
     assert desk.gate().status is Status.NOTHING_NEW
+    resume(desk.registry, desk.group, ADA)
     desk.in_step("third", "march")
     assert desk.gate().is_open
 
@@ -219,6 +226,7 @@ def test_set_that_was_gone_forward_to_may_return(desk: Desk) -> None:
     second = release(desk.registry, desk.group, ADA)
     rollback(desk.registry, desk.group, ADA)
     rollback(desk.registry, desk.group, ADA, to=second.digest)
+    resume(desk.registry, desk.group, ADA)
     desk.in_step("third", "march")
     release(desk.registry, desk.group, ADA)
     desk.promote("churn@2", "churn_reason@2")

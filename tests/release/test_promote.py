@@ -7,7 +7,7 @@ import pytest
 
 from lockstep.errors import PromotionRefused, UsageError
 from lockstep.group import Group
-from lockstep.registry import Promoted, Stage
+from lockstep.registry import Job, Promoted, Stage
 from lockstep.release import promote
 from tests.release.conftest import ADA, Desk
 
@@ -245,3 +245,33 @@ def test_member_named_twice_is_refused(desk: Desk) -> None:
     with pytest.raises(UsageError) as refused:
         promote(desk.registry, desk.group, ["churn@1", "churn"], ADA)
     assert str(refused.value) == '"churn" is named 2 times to be promoted; name one version of it.'
+
+
+FIRST = replace(ADA, job=Job(system="airflow", run="churn_promote/1", task="promote"))
+RETRY = replace(ADA, job=Job(system="airflow", run="churn_promote/1", task="promote", attempt=2))
+LATER = replace(ADA, job=Job(system="airflow", run="churn_promote/2", task="promote"))
+
+
+def test_retried_job_does_not_undo_what_was_promoted_since(desk: Desk) -> None:
+    """A job whose answer was lost gets what it promoted, and leaves alone what another has promoted behind it."""
+    snapshot = desk.snapshot()
+    desk.tuned_churn(snapshot)
+    done = promote(desk.registry, desk.group, "churn", FIRST)
+    newer = desk.tuned_churn(snapshot, "second")
+    promote(desk.registry, desk.group, "churn", LATER)
+    again = promote(Desk(desk.registry.uri).registry, desk.group, "churn", RETRY)
+    assert [one.ref for one in again.versions] == [one.ref for one in done.versions]
+    assert again.entry is None
+    assert desk.registry.state().staging["model:churn"] == newer.digest
+    assert desk.kinds().count("promoted") == 2
+
+
+def test_job_that_asks_for_something_else_is_no_retry(desk: Desk) -> None:
+    """One job may promote several, one after the other; only the same again is a retry."""
+    desk.in_step("first", "january")
+    desk.in_step("second", "february")
+    for ref in ("churn@1", "churn_reason@1", "churn@2", "churn_reason"):
+        promote(desk.registry, desk.group, ref, FIRST)
+    state = desk.registry.state()
+    assert state.staged_model("churn") == state.model("churn@2")
+    assert state.staged_model("churn_reason") == state.model("churn_reason@1")

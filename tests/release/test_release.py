@@ -9,7 +9,7 @@ import pytest
 
 from lockstep.errors import ObjectDamaged, ObjectMissing, ReleaseRefused, RollbackRefused
 from lockstep.registry import Job, ObjectRef, Origin, Released, RolledBack, Stage, canonical_json, sha256_of
-from lockstep.release import compose, release, rollback
+from lockstep.release import compose, release, resume, rollback
 from tests.release.conftest import ADA, Desk
 
 JOB = Job(system="airflow", run="churn_release/manual__1", task="release")
@@ -146,6 +146,7 @@ def test_retried_job_does_nothing_to_what_came_after(desk: Desk) -> None:
     """A job that asks again after others have gone on gets what it did, and does not do it a second time."""
     release_sets(desk, "first", "second")
     undone = rollback(desk.registry, desk.group, AIRFLOW)
+    resume(desk.registry, desk.group, ADA)
     (third,) = release_sets(desk, "third")
     assert rollback(desk.registry, desk.group, RETRY) == undone
     assert production(desk) == third
@@ -258,6 +259,7 @@ def test_release_after_a_rollback_leads_back_to_it(desk: Desk) -> None:
     """After a rollback and a new release, the next rollback goes to where the first went, not to what it left."""
     first, _ = release_sets(desk, "first", "second")
     rollback(desk.registry, desk.group, ADA)
+    resume(desk.registry, desk.group, ADA)
     release_sets(desk, "third")
     assert rollback(desk.registry, desk.group, ADA).digest == first
 

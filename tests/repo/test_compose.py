@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 import yaml
 
+from lockstep.cli.serve import GRACE
+from lockstep.serving.guard import OPEN
+
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"
 AIRFLOW = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
 # `$${NAME}` is left to the shell in the container
 VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?P<rule>[^}]*)\}")
-SECRET = re.compile(r"PASSWORD$|SECRET|FERNET_KEY|SQL_ALCHEMY_CONN")
+SECRET = re.compile(r"PASSWORD$|SECRET|FERNET_KEY|SQL_ALCHEMY_CONN|TOKEN$")
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +86,10 @@ def test_what_stays_up_is_watched(services: dict[str, dict[str, Any]]) -> None:
 
 
 def test_images_are_pinned(services: dict[str, dict[str, Any]]) -> None:
-    """Every image has a tag, which is not `latest`; so has the one that the Dockerfile builds on."""
+    """Every image has a tag, which is not `latest`; so have the two that the Dockerfile builds on."""
     base = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     images = [*base, *(service["image"] for service in services.values())]
-    assert len(images) == len(services) + 1
+    assert len(images) == len(services) + 2
     for image in images:
         assert re.fullmatch(r"[\w./-]+:[\w.-]*\d[\w.-]*", image), image
 
@@ -174,9 +177,23 @@ def test_secrets_come_from_outside(services: dict[str, dict[str, Any]]) -> None:
     assert found >= len(AIRFLOW) * 3
 
 
-def test_decisions_know_no_secret(services: dict[str, dict[str, Any]]) -> None:
-    """The decision API gets none of Airflow's secrets."""
-    assert not VARIABLE.search(yaml.safe_dump(services["decisions"]))
+def test_decisions_know_no_secret_but_their_own(services: dict[str, dict[str, Any]]) -> None:
+    """The decision API gets its token and none of Airflow's secrets; nobody else gets the token."""
+    for name, service in services.items():
+        variables = {found["name"] for found in VARIABLE.finditer(yaml.safe_dump(service))}
+        assert ("LOCKSTEP_TOKEN" in variables) == (name == "decisions")
+    assert {found["name"] for found in VARIABLE.finditer(yaml.safe_dump(services["decisions"]))} == {"LOCKSTEP_TOKEN"}
+
+
+def test_decisions_are_ready_with_their_releases(services: dict[str, dict[str, Any]]) -> None:
+    """Several workers answer, whether they are ready is asked where no token is needed, and they may end in order."""
+    decisions = services["decisions"]
+    command = decisions["command"]
+    assert int(command[command.index("--workers") + 1]) > 1
+    assert decisions["healthcheck"]["test"][-1] == f"http://127.0.0.1:{command[command.index('--port') + 1]}/readyz"
+    assert "/readyz" in OPEN
+    assert int(decisions["stop_grace_period"].removesuffix("s")) > GRACE
+    assert not any("decisions" in service.get("depends_on", {}) for service in services.values())
 
 
 def test_variables_are_in_the_template() -> None:
@@ -192,7 +209,9 @@ def test_secrets_stay_out_of_the_image() -> None:
     rules = [line for line in lines if line and not line.startswith("#")]
     copied = re.findall(r"^COPY (?:--\S+ )*(\S+)", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
     assert rules[0] == "*"
-    assert {rule[1:] for rule in rules if rule.startswith("!")} == set(copied)
+    allowed = {rule[1:] for rule in rules if rule.startswith("!")}
+    assert all(name in allowed or name.partition("/")[0] in allowed for name in copied)
+    assert allowed <= set(copied)
     assert "**/.env" in rules
 
 
@@ -211,3 +230,15 @@ def test_compose_accepts_it(tmp_path: Path) -> None:
         )
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stderr) == (0, "")
+
+
+def test_the_image_that_trains_has_the_core_alone() -> None:
+    """Target `train` installs the lock of the core with hashes, copies the core, and holds neither Airflow nor Beam."""
+    text = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    train = text.partition(" AS train\n")[2].partition("\nFROM ")[0]
+    assert "--require-hashes --requirement /opt/lockstep/requirements-train.txt" in train
+    assert re.findall(r"^COPY (\S+)", train, re.MULTILINE) == ["requirements-train.txt", "include/lockstep"]
+    lock = (ROOT / "requirements-train.txt").read_text(encoding="utf-8")
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    assert {"numpy", "obstore", "polars", "pydantic", "scikit-learn", "skops"} <= pinned
+    assert not {name for name in pinned if name.startswith("apache-")}

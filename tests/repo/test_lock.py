@@ -1,4 +1,4 @@
-"""requirements.txt: it pins what pyproject.toml asks for, and nothing in the project says where packages come from."""
+"""The locks: they pin what pyproject.toml asks for, and nothing in the project says where packages come from."""
 
 import re
 import subprocess
@@ -12,6 +12,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.txt"
+SMALL = ROOT / "requirements-train.txt"  # of a container that trains or answers
 PIN = re.compile(
     r"^(?P<requirement>[\w.-]+==[^\\\n]+?) \\\n(?P<hashes>(?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
@@ -51,9 +52,20 @@ def test_is_pinned(wanted: Requirement, pins: dict[str, list[Requirement]]) -> N
         assert wanted.specifier.contains(exact.version, prereleases=True), f"{wanted} against {pin}"
 
 
-def test_every_line_belongs_to_a_pin() -> None:
-    """Nothing stands in the lock but pins with their hashes, and comments."""
-    rest = PIN.sub("", LOCK.read_text(encoding="utf-8")).splitlines()
+def test_a_container_trains_with_the_same_versions() -> None:
+    """Each line of the container's lock is one of the whole lock, and neither Airflow nor Beam is among them."""
+    everything, small = (set(PIN.findall(lock.read_text(encoding="utf-8"))) for lock in (LOCK, SMALL))
+    assert small
+    assert small <= everything
+    names = {canonicalize_name(Requirement(requirement).name) for requirement, _ in small}
+    assert {"scikit-learn", "obstore", "fastapi"} <= names
+    assert [name for name in names if name.startswith("apache")] == []
+
+
+@pytest.mark.parametrize("lock", [LOCK, SMALL], ids=lambda lock: lock.name)
+def test_every_line_belongs_to_a_pin(lock: Path) -> None:
+    """Nothing stands in a lock but pins with their hashes, and comments."""
+    rest = PIN.sub("", lock.read_text(encoding="utf-8")).splitlines()
     assert [line for line in rest if line.strip() and not line.lstrip().startswith("#")] == []
 
 
@@ -67,9 +79,10 @@ def test_one_pin_for_each_python(python: str, platform: str, pins: dict[str, lis
     assert [str(wanted) for wanted in direct() if not valid[canonicalize_name(wanted.name)]] == []
 
 
-def test_the_lock_says_how_it_was_made() -> None:
-    """The header of the lock names the command that makes it, and no path or host of whoever ran it."""
-    header = LOCK.read_text(encoding="utf-8").splitlines()[:2]
+@pytest.mark.parametrize("lock", [LOCK, SMALL], ids=lambda lock: lock.name)
+def test_the_lock_says_how_it_was_made(lock: Path) -> None:
+    """The header of a lock names the command that makes it, and no path or host of whoever ran it."""
+    header = lock.read_text(encoding="utf-8").splitlines()[:2]
     assert header[1] == "#    python dev.py lock"
 
 

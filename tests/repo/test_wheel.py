@@ -19,6 +19,11 @@ found = {
     "files": [lockstep.__file__, lockstep_airflow.__file__, lockstep_plugin.__file__],
     "plugins": {plugin["name"]: plugin["source"] for plugin in get_plugin_info()},
     "providers": {name: info.version for name, info in ProvidersManager().providers.items() if "lockstep" in name},
+    "commands": [
+        f"{group.name} {command.name}"
+        for get in ProvidersManager().cli_command_functions if "lockstep" in get.__module__
+        for group in get() for command in group.subcommands
+    ],
     "links": [link for link in ProvidersManager().extra_links_class_names if "lockstep" in link],
 }
 print(json.dumps(found, default=str))
@@ -57,14 +62,16 @@ def test_airflow_finds_plugin_and_provider(site: Path, tmp_path: Path) -> None:
     found = json.loads(run(site, tmp_path, ["-c", LOOK]).splitlines()[-1])
     assert all(Path(file).is_relative_to(site) for file in found["files"])
     assert "lockstep" in found["plugins"]
-    assert "airflow-provider-lockstep==0.1.0: EntryPoint(name='lockstep'" in found["plugins"]["lockstep"]
-    assert found["providers"] == {"airflow-provider-lockstep": "0.1.0"}
-    assert found["links"] == ["lockstep_airflow.links.VersionLink"]
+    assert "airflow-provider-lockstep==0.3.0: EntryPoint(name='lockstep'" in found["plugins"]["lockstep"]
+    assert found["providers"] == {"airflow-provider-lockstep": "0.3.0"}
+    names = ("DataflowJobLink", "EndpointsLink", "VersionLink", "VertexJobLink")
+    assert found["commands"] == ["lockstep config"]
+    assert sorted(found["links"]) == [f"lockstep_airflow.links.{name}" for name in names]
 
 
 def test_it_brings_the_command_line_and_the_pages(site: Path, tmp_path: Path) -> None:
     """The command, the pages' templates and the marks for type checkers are in the wheel; groups and DAGs are not."""
-    assert run(site, tmp_path, ["-m", "lockstep", "--version"]) == "lockstep 0.1.0\n"
+    assert run(site, tmp_path, ["-m", "lockstep", "--version"]) == "lockstep 0.3.0\n"
     names = {path.relative_to(site).as_posix() for path in site.rglob("*")}
     assert {"lockstep_airflow/templates/version.html", "lockstep/py.typed", "lockstep_airflow/py.typed"} <= names
     assert "lockstep = lockstep.cli:main" in next(site.glob("*.dist-info/entry_points.txt")).read_text()

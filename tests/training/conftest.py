@@ -176,6 +176,11 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wr
         return import_module(name)
 
     yield write
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(folder)):
-            del sys.modules[name]
+    made = {name: sys.modules[name] for name in set(sys.modules) - before}
+    for name in [name for name, module in made.items() if _place_of(module).startswith(str(folder))]:
+        del sys.modules[name]
+
+
+def _place_of(module: ModuleType) -> str:
+    """Where a module comes from; a plain folder of modules has no file."""
+    return getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", [])), "")

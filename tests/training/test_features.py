@@ -11,7 +11,7 @@ from lockstep.data import SPLIT, read_snapshot
 from lockstep.errors import DataError, TrainingError, UsageError
 from lockstep.registry import read_manifest
 from lockstep.training import load_model
-from lockstep.training.features import forbidden_columns, make_features
+from lockstep.training.features import forbidden_columns, lesson_of, make_features
 from tests.training import shop
 from tests.training.conftest import Shop
 
@@ -95,7 +95,7 @@ def test_splits_never_mix(desk: Shop) -> None:
     version = desk.registry.state().model("leaving")
     assert read_manifest(desk.registry.objects, version.fact.manifest)["rows"] == counts
     train = rows.filter(pl.col(SPLIT) == "train")
-    features, target = make_features(shop.graph, shop.leaving, train, ())
+    features, target = make_features(lesson_of(shop.graph, shop.leaving), train, ())
     again = shop.classifier().fit(features, target.to_numpy())
     predictor = load_model(desk.registry, version)
     np.testing.assert_array_equal(predictor.scores(rows), again.predict_proba(predictor.frame(rows)))
@@ -112,7 +112,7 @@ def test_a_target_that_clean_drops_is_an_error_with_the_columns_there_are() -> N
     """Training says which columns are left."""
     rows = pl.DataFrame({"shopper": ["s"], "age": [30]})
     with pytest.raises(TrainingError) as caught:
-        make_features(shop.graph, shop.leaving, rows, ())
+        make_features(lesson_of(shop.graph, shop.leaving), rows, ())
     assert str(caught.value) == (
         'Model "leaving": target "leaves" is not among the columns that clean returns (shopper, age). Keep it there.'
     )
@@ -126,7 +126,7 @@ def test_a_column_with_the_name_of_a_prediction_is_refused(trained: Shop, above:
     predictor = load_model(trained.registry, trained.registry.state().model(above))
     rows = read_snapshot(trained.registry, trained.snapshot, "test").with_columns(pl.lit(1.0).alias(column))
     with pytest.raises(TrainingError) as caught:
-        make_features(shop.graph, shop.buying, rows, (predictor,))
+        make_features(lesson_of(shop.graph, shop.buying), rows, (predictor,))
     assert str(caught.value) == (
         f'Model "buying": the predictions of "{above}" would be a column "{column}", but the dataset has one already.'
         " Rename the column in clean."

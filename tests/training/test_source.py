@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression
 from lockstep import Model
 from lockstep.errors import TrainingError
 from lockstep.registry import sha256_of
-from lockstep.training.source import call_of, name_of, source_archive
+from lockstep.training.call import call_of, name_of
+from lockstep.training.source import code_of, pack
 from tests.training import shop
 from tests.training.conftest import Shop, WriteModule
 
@@ -28,6 +29,11 @@ from tests.training.conftest import Shop, WriteModule
 def model_of(estimator: Callable[[], Any], clean: Callable[[pl.DataFrame], pl.DataFrame] | None = None) -> Model:
     """Declare a model with this code."""
     return replace(shop.leaving, data=replace(shop.shoppers, clean=clean), estimator=estimator)
+
+
+def source_archive(model: Model) -> bytes:
+    """Pack the model's own code alone, as a recipe speaks of it."""
+    return pack({name: path.read_bytes() for name, path in code_of([model]).items()})
 
 
 def files_in(archive: bytes) -> dict[str, str]:
@@ -43,7 +49,8 @@ def test_the_archive_of_a_version_holds_its_modules_and_those_beside(desk: Shop)
     archive = desk.registry.objects.get_unverified(f"sources/{fact.source}.tar.gz")
     assert sha256_of(archive) == fact.source
     folder = Path(__file__).parent
-    assert files_in(archive) == {
+    code = {name: text for name, text in files_in(archive).items() if not name.startswith(".lockstep/")}
+    assert code == {
         f"tests/training/{name}": (folder / name).read_text(encoding="utf-8") for name in ("shop.py", "shop_words.py")
     }
 
@@ -100,6 +107,17 @@ def test_a_package_without_init_is_kept_too(write_module: WriteModule) -> None:
     """A module in a plain folder stands in the archive under its whole name."""
     module = write_module("plain.inner.declared", "def build():\n    return None\n")
     assert list(files_in(source_archive(model_of(module.build)))) == ["plain/inner/declared.py"]
+
+
+def test_code_in_another_folder_is_kept_too(
+    write_module: WriteModule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is imported from a second folder of code is the team's as well, as long as it is not installed."""
+    (tmp_path / "other" / "toolkit").mkdir(parents=True)
+    (tmp_path / "other" / "toolkit" / "scales.py").write_text("ONE = 1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "other")
+    module = write_module("near_shop", "from toolkit.scales import ONE\ndef build():\n    return ONE\n")
+    assert list(files_in(source_archive(model_of(module.build)))) == ["near_shop.py", "toolkit/scales.py"]
 
 
 def test_modules_that_import_each_other_are_kept_once(write_module: WriteModule) -> None:

@@ -24,6 +24,7 @@ from lockstep.errors import TrainingError, UsageError
 from lockstep.registry import Stage, model_key, read_manifest
 from lockstep.release import promote
 from lockstep.training import check_parameters, load_model, resolve_upstream, training_order
+from lockstep.training.features import lesson_of
 from lockstep.training.fit import fit
 from tests.training import shop
 from tests.training.conftest import ADA, Declare, Shop, WriteModule, job, write_shoppers
@@ -278,7 +279,7 @@ def test_one_class_only_is_nothing_to_learn(target: NDArray[Any], what: str) -> 
     """A training split of one class is refused, with the class as it is written in Python."""
     features = pl.DataFrame({"age": list(range(len(target)))})
     with pytest.raises(TrainingError) as caught:
-        fit(shop.leaving, shop.classifier(), features, target)
+        fit(lesson_of(shop.graph, shop.leaving), shop.classifier(), features, target)
     assert str(caught.value) == (
         f'Model "leaving": the training split has {what} in "leaves", so there is nothing to learn. Bring more data.'
     )
@@ -287,7 +288,7 @@ def test_one_class_only_is_nothing_to_learn(target: NDArray[Any], what: str) -> 
 def test_no_row_is_nothing_to_learn() -> None:
     """A training split without a known target is refused."""
     with pytest.raises(TrainingError, match='the training split has no row in "basket", so there is nothing to learn'):
-        fit(shop.filling, shop.line(), pl.DataFrame({"age": []}), np.empty(0))
+        fit(lesson_of(shop.graph, shop.filling), shop.line(), pl.DataFrame({"age": []}), np.empty(0))
 
 
 def test_a_name_that_is_no_model_is_refused(desk: Shop) -> None:

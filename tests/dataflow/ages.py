@@ -1,0 +1,3 @@
+"""A module that the team's code imports."""
+
+OLDEST = 80

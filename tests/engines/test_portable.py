@@ -1,0 +1,55 @@
+"""Beam's portable job service, with workers in the process that asks and in processes of their own."""
+
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from demo.simulate import simulate
+from groups.churn import customers
+from lockstep.data import take_snapshot
+from lockstep.declare import Dataset, parquet
+from lockstep.errors import DataError
+from lockstep.places import Direct, Portable
+from lockstep.registry import Registry, read_manifest
+from tests.engines.broken import broken
+from tests.engines.conftest import ORIGIN, Crowd, take
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Dataset:
+    """A few customers."""
+    simulate(1, 300).write_parquet(tmp_path / "few.parquet")
+    return replace(customers, source=parquet(str(tmp_path / "few.parquet")))
+
+
+@pytest.mark.slow
+def test_workers_in_other_processes_make_the_same_snapshot(
+    crowd: Crowd, job_service: str, worker_pool: str, tmp_path: Path
+) -> None:
+    """A million customers are the same snapshot through a job service and a worker pool as on the direct runner."""
+    engine = Portable(endpoint=job_service, environment=worker_pool)
+    version = take(tmp_path / "registry", crowd.dataset, engine)
+    assert version.digest == crowd.digest
+    manifest = read_manifest(Registry.open(str(tmp_path / "registry")).objects, version.fact.manifest)
+    assert manifest["engine"] == str(engine)
+
+
+def test_workers_in_the_asking_process_share_its_memory(few: Dataset, job_service: str) -> None:
+    """Where nothing is said of workers they are in this process, so that a registry in its memory will do."""
+    direct, portable = (Registry.open(f"memory://{uuid4().hex}") for _ in range(2))
+    expected = take_snapshot(direct, few, ORIGIN, engine=Direct())
+    found = take_snapshot(portable, few, ORIGIN, engine=Portable(endpoint=job_service))
+    assert found.digest == expected.digest
+
+
+def test_an_error_of_a_worker_comes_back_as_it_was(
+    few: Dataset, job_service: str, worker_pool: str, tmp_path: Path
+) -> None:
+    """What a team's `clean` raises in another process is told as on the direct runner, and nothing is left."""
+    registry = Registry.open(str(tmp_path / "registry"))
+    engine = Portable(endpoint=job_service, environment=worker_pool)
+    with pytest.raises(DataError, match=r"broken failed on \d+ rows: ZeroDivisionError: 21 columns"):
+        take_snapshot(registry, replace(few, clean=broken), ORIGIN, engine=engine)
+    assert registry.objects.names("scratch") == []

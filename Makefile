@@ -1,9 +1,11 @@
 # Thin: all of it is in dev.py, which says what each command does (`python3 dev.py --help`).
-# `make test ARGS="-k gate"` passes words on. `make demo CUSTOMERS=my.csv` takes your customers.
+# `make test ARGS="-k gate"` passes words on. `make demo CUSTOMERS=my.csv` takes your customers, and
+# `make demo CLOUD=loopback` plays with a bucket and Vertex AI, for which servers on this machine stand.
 
 PYTHON ?= python3
 ARGS ?=
 CUSTOMERS ?=
+CLOUD ?=
 
 .PHONY: setup demo test lint check bench lock
 
@@ -11,7 +13,7 @@ setup:
 	@$(PYTHON) dev.py setup
 
 demo:
-	@$(PYTHON) dev.py demo -- $(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(ARGS)
+	@$(PYTHON) dev.py demo -- $(if $(CUSTOMERS),--customers "$(CUSTOMERS)") $(if $(CLOUD),--cloud "$(CLOUD)") $(ARGS)
 
 test:
 	@$(PYTHON) dev.py test -- $(ARGS)

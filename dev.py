@@ -331,8 +331,10 @@ def demo(environment: Environment, arguments: Sequence[str]) -> int:
 
 
 def test(environment: Environment, arguments: Sequence[str]) -> int:
-    """Run the tests."""
-    return _python(environment, "pytest", arguments)
+    """Run the tests: all of them, in several processes; or those that the arguments choose, in one."""
+    # A file's tests share what is dear (a running Airflow), so they stay together.
+    everything = ["--numprocesses", str(min(max(os.cpu_count() or 1, 2), 4)), "--dist", "loadfile"]
+    return _python(environment, "pytest", arguments or everything)
 
 
 def bench(environment: Environment, arguments: Sequence[str]) -> int:
@@ -356,11 +358,17 @@ def check(environment: Environment, arguments: Sequence[str]) -> int:
 
 
 def lock(environment: Environment, arguments: Sequence[str]) -> int:
-    """Write requirements.txt anew from pyproject.toml; versions stay where they can (`-- --upgrade` moves them)."""
+    """Write the locks anew from pyproject.toml; versions stay where they can (`-- --upgrade` moves them)."""
+    everything, core = environment.requirements.name, "requirements-train.txt"
     flags = ["--quiet", "--universal", "--python-version", f"3.{OLDEST[1]}", "--generate-hashes"]
-    flags += ["--all-extras", "--group", "dev", "--annotation-style", "line"]
-    flags += ["--custom-compile-command", "python dev.py lock", "--output-file", environment.requirements.name]
-    return environment.run([environment.uv(), "pip", "compile", *flags, *arguments, "pyproject.toml"])
+    flags += ["--annotation-style", "line", "--custom-compile-command", "python dev.py lock"]
+    compiled: Words = [environment.uv(), "pip", "compile", *flags]
+    extras = ["--all-extras", "--group", "dev", *arguments]
+    # what trains in a container, and answers there
+    small = ["--extra", "onnx", "--extra", "serving", "--constraint", everything]
+    return environment.run([*compiled, *extras, "--output-file", everything, "pyproject.toml"]) or environment.run(
+        [*compiled, *small, "--output-file", core, "pyproject.toml"]
+    )
 
 
 def _python(environment: Environment, module: str, arguments: Sequence[str]) -> int:

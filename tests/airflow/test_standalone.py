@@ -417,6 +417,8 @@ def test_waiting_gates_share_one_reader_and_survive_the_death_of_the_triggerer(d
     """Waiting gates have one reader of the log, also after the triggerer was killed and started again, and open."""
     rest, log = desk.airflow.rest, desk.airflow.log_file
     assert way.heads[-1]
+    if desk.state.hold("first"):
+        desk.run("resume", {"why": "the next test"})
     desk.month()
     made = desk.run("retrain")  # what was released and rolled back is not released again
     first, second = made_by(desk, made, "first"), made_by(desk, made, "second")
@@ -574,7 +576,8 @@ def test_a_rollback_holds_until_somebody_resumes(panel: Panel) -> None:
     assert rest.xcom(back.dag_id, back.run_id, "rollback")["on_hold"] is True
     assert "is on hold now" in rest.log(back.dag_id, back.run_id, "rollback")
     run = panel.promote(4)
-    until(lambda: "is on hold since" in rest.log(run.dag_id, run.run_id, "gate"), "the gate says why it waits")
+    until(lambda: rest.task(run.dag_id, run.run_id, "gate").state == "deferred", "the gate waits")
+    assert "is on hold since" in rest.log(run.dag_id, run.run_id, "gate")
     desk.finish(rest.trigger("asked_resume", {"why": "it was the network"}))
     panel.asked(run)
     panel.decide(run, "Approve")

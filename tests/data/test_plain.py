@@ -5,11 +5,12 @@ from datetime import date
 from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.data import parse_rows
-from lockstep.data.plain import plain_values
+from lockstep.data.plain import plain_columns, plain_values
 from lockstep.data.rows import dtype_of
 from lockstep.declare import Column
 
@@ -54,3 +55,44 @@ def test_what_is_typed_goes_the_short_way() -> None:
     found = plain_values(row, COLUMNS)
     assert found == {name: row.get(name) for name in COLUMNS}
     assert type(found["float"]) is float
+
+
+@settings(max_examples=150, deadline=None)
+@given(values=st.lists(VALUES, min_size=1, max_size=4))
+def test_many_rows_by_column_are_what_each_row_is(values: list[Any]) -> None:
+    """A column is taken where each of its values is, and then is what they are, with their types."""
+    for name, column in COLUMNS.items():
+        rows = [{name: value} for value in values]
+        each = [plain_values(row, {name: column}) for row in rows]
+        taken = [one[name] for one in each if one is not None]
+        found = plain_columns(rows, {name: column})
+        if len(taken) < len(rows):
+            assert found is None
+        else:
+            assert found is not None
+            assert [(type(value), value) for value in found[name]] == [(type(value), value) for value in taken]
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [("float", [1.7e308, 1.7e308]), ("int", [2**63 - 1, -(2**63)]), ("str", ["a", "b"]), ("bool", [True, False])],
+)
+def test_columns_of_one_type_are_taken(name: str, values: list[Any]) -> None:
+    """Also floats whose sum is none, and the largest ints."""
+    assert plain_columns([{name: value} for value in values], {name: COLUMNS[name]}) == {name: values}
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("float", [1.0, float("inf"), -float("inf")]),
+        ("float", [1.0, float("nan")]),
+        ("int", [1, 2**63]),
+        ("int", [1, True]),
+        ("str", ["a", "a ", ""]),
+        ("bool", [True, None]),
+    ],
+)
+def test_columns_with_one_doubtful_value_are_left(name: str, values: list[Any]) -> None:
+    """One value among others is enough."""
+    assert plain_columns([{name: value} for value in values], {name: COLUMNS[name]}) is None

@@ -5,7 +5,7 @@ Rules:
 - It takes no offence: what is wrong with a row is said by `parse_rows` alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from math import isfinite
 from typing import Any, Final
@@ -29,6 +29,37 @@ def plain_values(row: Mapping[str, Any], schema: Mapping[str, Column]) -> dict[s
             return None
         values[name] = value
     return values
+
+
+def plain_columns(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Column]) -> dict[str, list[Any]] | None:
+    """The values of many rows by column, as `plain_values` gives them; None where it would leave one row out."""
+    columns: dict[str, list[Any]] = {}
+    for name, column in schema.items():
+        values = _plain_column([row.get(name) for row in rows], column)
+        if values is None:
+            return None
+        columns[name] = values
+    return columns
+
+
+def _plain_column(values: list[Any], column: Column) -> list[Any] | None:
+    """Values of one type are looked at together, others one by one."""
+    kinds = set(map(type, values))
+    if column.kind == "str" and kinds == {str}:
+        return values if all(_plain(word, "str") is not None for word in set(values)) else None
+    if column.kind == "float" and kinds == {float}:
+        return values if isfinite(sum(values)) else _one_by_one(values, column)  # a sum of finite ones may overflow
+    if column.kind == "int" and kinds == {int}:
+        return values if min(values) >= -_INT and max(values) < _INT else None
+    if column.kind == "bool" and kinds == {bool}:
+        return values
+    return _one_by_one(values, column)
+
+
+def _one_by_one(values: list[Any], column: Column) -> list[Any] | None:
+    found = [None if value is None else _plain(value, column.kind) for value in values]
+    lost = found.count(None)
+    return found if lost == (values.count(None) if column.nullable else 0) else None
 
 
 def _plain(value: Any, kind: str) -> Any:  # noqa: ANN401, PLR0911  any value; one way out for each type

@@ -14,12 +14,13 @@ from typing import Any, Final
 import polars as pl
 
 from lockstep.data import clean_rows, parse_rows
-from lockstep.data.plain import plain_values
+from lockstep.data.plain import plain_columns, plain_values
 from lockstep.data.requests import with_unique_keys
 from lockstep.data.rows import REASON, dtype_of
 from lockstep.declare import Column, Dataset
 
 _LINE: Final = "_line"
+_FEW: Final = 8  # rows; more are looked at by column
 _LEFT_OUT: Final = "left out by clean"
 _UNREADABLE: Final = "a value that can't be written as text"
 
@@ -59,21 +60,17 @@ class Intake:
         Raises:
             DataError: `clean` failed.
         """
-        taken, key = Taken(), self._dataset.key
-        typed: dict[int, dict[str, Any]] = {}
-        doubtful: dict[int, Row] = {}
-        nameless: set[int] = set()
-        for place, given in enumerate(rows):
-            row = given
-            if row.get(key) is None:
-                row = {**row, key: f"row {place}" if self._names_rows else place}
-                nameless.add(place)
-            values = plain_values(row, self.columns)
-            if values is None:
-                doubtful[place] = row
-            else:
-                typed[place] = values
-        frame = self._parsed(typed, doubtful, taken)
+        taken = Taken()
+        nameless = {place for place, row in enumerate(rows) if row.get(self._dataset.key) is None}
+        named = [self._named(row, place) for place, row in enumerate(rows)] if nameless else rows
+        columns = plain_columns(named, self.columns) if len(rows) > _FEW else None
+        if columns is not None:
+            taken.places = list(range(len(rows)))
+            frame: pl.DataFrame | None = pl.DataFrame(
+                [pl.Series(name, values, self._types[name]) for name, values in columns.items()]
+            )
+        else:
+            frame = self._one_by_one(named, taken)
         if frame is not None:
             self._clean(frame, taken)
         if nameless:
@@ -81,6 +78,23 @@ class Intake:
                 if place in nameless:
                     taken.keys[i] = f"row {numbers[place]}" if self._names_rows else numbers[place]
         return taken
+
+    def _named(self, row: Row, place: int) -> Row:
+        """A row with a key."""
+        key = self._dataset.key
+        return row if row.get(key) is not None else {**row, key: f"row {place}" if self._names_rows else place}
+
+    def _one_by_one(self, rows: Sequence[Row], taken: Taken) -> pl.DataFrame | None:
+        """The typed rows of those among which some have to be looked at."""
+        typed: dict[int, dict[str, Any]] = {}
+        doubtful: dict[int, Row] = {}
+        for place, row in enumerate(rows):
+            values = plain_values(row, self.columns)
+            if values is None:
+                doubtful[place] = row
+            else:
+                typed[place] = values
+        return self._parsed(typed, doubtful, taken)
 
     def _parsed(
         self, typed: Mapping[int, dict[str, Any]], doubtful: Mapping[int, Row], taken: Taken

@@ -65,8 +65,12 @@ def main(port: int, path: str, clients: int, seconds: float) -> None:
     requests = requests_of(port, path, sys.stdin.buffer.read().splitlines())
     begin, used = time.perf_counter() + WARM_UP * seconds, time.process_time()
     times: list[list[float]] = [[] for _ in range(clients)]
+    apart = len(requests) // clients  # so that no two ask about the same row at once
     threads = [
-        threading.Thread(target=client, args=(port, requests[i:] + requests[:i], begin, begin + seconds, found))
+        threading.Thread(
+            target=client,
+            args=(port, requests[i * apart :] + requests[: i * apart], begin, begin + seconds, found),
+        )
         for i, found in enumerate(times)
     ]
     for thread in threads:

@@ -7,6 +7,7 @@ Rules:
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,7 +16,6 @@ import polars as pl
 
 from lockstep.data import clean_rows, parse_rows
 from lockstep.data.plain import plain_columns, plain_values
-from lockstep.data.requests import with_unique_keys
 from lockstep.data.rows import REASON, dtype_of
 from lockstep.declare import Column, Dataset
 
@@ -134,12 +134,11 @@ class Intake:
         if len(set(keys)) == len(keys):
             self._match(clean_rows(self._dataset, frame), keys, places, taken)
             return
-        numbered = frame.with_columns(pl.Series(_LINE, places, dtype=pl.Int64))
         cleaned, taken.places = [], []
-        for part in with_unique_keys(numbered, key):
+        for rows in _turns(keys):  # `clean` needs unique keys
             one = Taken(errors=taken.errors)
-            rows = clean_rows(self._dataset, part.drop(_LINE))
-            self._match(rows, part[key].to_list(), part[_LINE].to_list(), one)
+            part = frame[rows]
+            self._match(clean_rows(self._dataset, part), [keys[i] for i in rows], [places[i] for i in rows], one)
             if one.frame is not None:
                 cleaned.append(one.frame)
                 taken.places += one.places
@@ -157,6 +156,18 @@ class Intake:
             taken.errors |= dict.fromkeys(set(places).difference(taken.places), _LEFT_OUT)
         taken.keys = kept
         taken.frame = cleaned if kept else None
+
+
+def _turns(keys: list[Any]) -> list[list[int]]:
+    """The rows at which each key stands for the first time, then those of the second time, and so on."""
+    seen: Counter[Any] = Counter()
+    turns: list[list[int]] = []
+    for i, key in enumerate(keys):
+        if seen[key] == len(turns):
+            turns.append([])
+        turns[seen[key]].append(i)
+        seen[key] += 1
+    return turns
 
 
 def _as_text(value: Any) -> str | None:  # noqa: ANN401  JSON, or what a frame holds

@@ -30,7 +30,11 @@ def sketch_of_numbers(numbers: pl.Series) -> str:
 
 
 def sketch_of_words(counts: Mapping[str, int]) -> str:
-    """A frequent-items sketch (Anderson and others, A high-performance algorithm for identifying frequent items, 2017)."""
+    """A frequent-items sketch of words that stand there so often.
+
+    Source: D. Anderson and others, A high-performance algorithm for identifying frequent items in data streams, IMC
+    2017.
+    """
     from datasketches import frequent_strings_sketch
 
     sketch = frequent_strings_sketch(_LG_WORDS)
@@ -99,9 +103,22 @@ def rank_error(sketch: Any) -> float:  # noqa: ANN401  see above
     return float(sketch.normalized_rank_error(False)) if sketch.is_estimation_mode() else 0.0  # noqa: FBT003  theirs: of one quantile, not of a histogram
 
 
+def distribution_error(sketch: Any) -> float:  # noqa: ANN401  see above
+    """As `rank_error`, for the shares up to all values at once, so for a histogram."""
+    return float(sketch.normalized_rank_error(True)) if sketch.is_estimation_mode() else 0.0  # noqa: FBT003  theirs: of a histogram
+
+
+def commonest(sketch: Any) -> list[tuple[str, int]]:  # noqa: ANN401  see above
+    """The words that a sketch holds, and how often each stands there at least; the commonest first, ties by name."""
+    from datasketches import frequent_items_error_type
+
+    found = sketch.get_frequent_items(frequent_items_error_type.NO_FALSE_NEGATIVES)
+    return sorted(((word, low) for word, _, low, _ in found), key=lambda item: (-item[1], item[0]))
+
+
 def count_error(sketch: Any) -> int:  # noqa: ANN401  see above
-    """By how much the sketch's counts may be too high, and those of words that it dropped too low; 0 while it holds all."""
-    return int(sketch.get_upper_bound("x" * (_LONGEST + 1)))  # no word is as long, so this is what a dropped one may have
+    """How often a word may stand there that the sketch has dropped, and by how much others may be off; 0 of none."""
+    return int(sketch.get_upper_bound("x" * (_LONGEST + 1)))  # as no word is: so, what a dropped one may have
 
 
 def distinct_of(sketch: Any) -> tuple[int, float]:  # noqa: ANN401  see above

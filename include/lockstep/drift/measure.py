@@ -60,17 +60,8 @@ def measure(
     if current is not None and requests is not None:
         raise UsageError(f"Both snapshot {current} and requests are to be held against the reference; name one.")
     declared, home, state = graph.dataset(dataset), group_of(graph, dataset, group), registry.state()
-    production = production_on(registry, graph, home, dataset)
-    before = _reference(state, declared, production, against)
-    models = [graph.model(model.name) for model in graph.group(home).models if model.dataset == dataset]
-    lens = Lens(
-        dataset=dataset,
-        key=declared.key,
-        targets={model.name: model.target for model in models},
-        hidden=_hidden(graph, models),
-        production=production,
-        group=home,
-    )
+    lens = _lens(registry, graph, dataset, home, state)
+    before = _reference(state, declared, lens.production, against)
     old = side_of_snapshot(registry, declared, before, limits, 0)
     if requests is None:
         now = newest_snapshot(state, declared) if current is None else _snapshot(state, declared, current)
@@ -78,9 +69,35 @@ def measure(
     asked = Asked(graph=graph, group=home, given=requests, labels=lens.hidden - {declared.key})
     new = side_of_requests(registry, declared, asked, limits)
     answered = None
-    if isinstance(requests, Logged) and production is not None:
-        answered = logged_decisions(registry, home, registry.now() - requests.within, production)
+    if isinstance(requests, Logged) and lens.production is not None:
+        answered = logged_decisions(registry, home, registry.now() - requests.within, lens.production)
     return hold(old, new, lens, limits, answered=answered)
+
+
+def measure_at(
+    registry: Registry, graph: Graph, dataset: str, group: str, state: State, limits: Limits = DEFAULT
+) -> DriftReport:
+    """As `measure` by its defaults would have held it at `state`, which may be one of the past.
+
+    Raises:
+        UsageError, ObjectMissing, ObjectDamaged, VersionRemoved: as there.
+    """
+    declared, lens = graph.dataset(dataset), _lens(registry, graph, dataset, group, state)
+    before, now = _reference(state, declared, lens.production, None), newest_snapshot(state, declared)
+    sides = (side_of_snapshot(registry, declared, one, limits, place) for place, one in enumerate((before, now)))
+    return hold(next(sides), next(sides), lens, limits)
+
+
+def _lens(registry: Registry, graph: Graph, dataset: str, group: str, state: State) -> Lens:
+    models = [graph.model(model.name) for model in graph.group(group).models if model.dataset == dataset]
+    return Lens(
+        dataset=dataset,
+        key=graph.dataset(dataset).key,
+        targets={model.name: model.target for model in models},
+        hidden=_hidden(graph, models),
+        production=production_on(registry, graph, state.production(group), dataset),
+        group=group,
+    )
 
 
 def measure_rows(

@@ -42,17 +42,16 @@ class Production:
     members: Members
 
 
-def production_on(registry: Registry, graph: Graph, group: str, dataset: str) -> Production | None:
+def production_on(registry: Registry, graph: Graph, release: Release | None, dataset: str) -> Production | None:
     """What is in production and was trained on a dataset; None where that is nothing.
 
     Raises:
         ObjectMissing, ObjectDamaged, VersionRemoved: a file of it is not there.
     """
-    release = registry.state().production(group)
     if release is None:
         return None
     manifest = read_manifest(registry.objects, release.manifest)
-    names = {model.name for model in graph.group(group).models if model.dataset == dataset}
+    names = {model.name for model in graph.group(release.group).models if model.dataset == dataset}
     members = Loader(registry, graph).load(release.digest, manifest).only(names)
     return Production(release=release, members=members) if members.models else None
 

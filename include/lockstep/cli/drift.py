@@ -31,7 +31,7 @@ def drift(
 ) -> None:
     """Say whether newer data is still what production was trained on; exit status 1 where it has drifted."""
     from lockstep.decisions import Logged
-    from lockstep.drift import Verdict, measure
+    from lockstep.monitoring import Verdict, measure
 
     if html is not None and not html.absolute().parent.is_dir():
         raise UsageError(f'"{html}" can\'t be written: there is no folder "{html.parent}". Make it, or name another.')
@@ -42,7 +42,7 @@ def drift(
             ctx.obj.registry(), graph, dataset, group=group, against=against, current=current, requests=given
         )
         if html is not None:
-            from lockstep.drift.page import as_html
+            from lockstep.monitoring.page import as_html
 
             html.write_text(as_html(found.as_json()), encoding="utf-8")
     say.result(found.as_json(), found.as_text(), as_json=as_json)

@@ -8,7 +8,7 @@ import typer
 from lockstep.cli import say
 
 if TYPE_CHECKING:
-    from lockstep.drift import Moment
+    from lockstep.monitoring import Moment
 
 
 def due(
@@ -21,7 +21,7 @@ def due(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say whether a group is to be retrained, and why; exit status 1 where it is. Nothing is started."""
-    from lockstep.drift import look, look_back
+    from lockstep.monitoring import look, look_back
 
     registry, graph = ctx.obj.registry(), ctx.obj.graphs().group(group)[0]
     if history:

@@ -12,12 +12,12 @@ from datetime import datetime
 from typing import Any
 
 from lockstep.decisions.diff import newest_snapshot
-from lockstep.drift.due import Due, Facts, answer, is_met
-from lockstep.drift.limits import Limits
-from lockstep.drift.measure import DEFAULT, measure_at
 from lockstep.errors import LockstepError, UsageError
 from lockstep.graph import Graph
 from lockstep.group import Group
+from lockstep.monitoring.due import Due, Facts, answer, is_met
+from lockstep.monitoring.limits import Limits
+from lockstep.monitoring.measure import DEFAULT, measure_at
 from lockstep.registry import (
     ModelTrained,
     Registry,

@@ -10,7 +10,7 @@ from html import escape
 from typing import Any, Final
 
 from lockstep.decisions.paper import INK, NEW, OLD, SOFT, Plot, document, figure, table
-from lockstep.drift import told
+from lockstep.monitoring import told
 
 Document = Mapping[str, Any]
 _PLOTTED: Final = 12  # columns beyond those that moved

@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from lockstep.drift import figures
-from lockstep.drift.figures import Floats
-from lockstep.drift.summaries import Numbers, Summary, Words
+from lockstep.monitoring import figures
+from lockstep.monitoring.figures import Floats
+from lockstep.monitoring.summaries import Numbers, Summary, Words
 
 _BINS: Final = 10
 _CATEGORIES: Final = 50

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, TypeVar
 
-from lockstep.drift.figures import holm
-from lockstep.drift.limits import Limits
-from lockstep.drift.report import ClassifierDrift, ColumnDrift, DecisionDrift, DriftReport, Judged, Role, Verdict
+from lockstep.monitoring.figures import holm
+from lockstep.monitoring.limits import Limits
+from lockstep.monitoring.report import ClassifierDrift, ColumnDrift, DecisionDrift, DriftReport, Judged, Role, Verdict
 
 _WORDS: Final = {
     Role.FEATURE: "Column {name}",

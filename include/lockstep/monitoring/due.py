@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from lockstep.drift.report import ColumnDrift, DriftReport, Role
-from lockstep.drift.verdicts import is_important
+from lockstep.monitoring.report import ColumnDrift, DriftReport, Role
+from lockstep.monitoring.verdicts import is_important
 from lockstep.retraining import (
     IMPORTANT,
     WEIGHTED,

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from lockstep.decisions import Share
-from lockstep.drift.classifier import tell_apart
-from lockstep.drift.columns import compare
-from lockstep.drift.figures import cohens_h, two_proportions
-from lockstep.drift.limits import Limits
-from lockstep.drift.report import ColumnDrift, DecisionDrift, DriftReport, Role
-from lockstep.drift.scoring import Production, decided, importance, scores_of, spread_scores
-from lockstep.drift.sides import Side
-from lockstep.drift.summaries import Numbers, Summary, Words, numbers_of
-from lockstep.drift.verdicts import judge
 from lockstep.errors import DataError
+from lockstep.monitoring.classifier import tell_apart
+from lockstep.monitoring.columns import compare
+from lockstep.monitoring.figures import cohens_h, two_proportions
+from lockstep.monitoring.limits import Limits
+from lockstep.monitoring.report import ColumnDrift, DecisionDrift, DriftReport, Role
+from lockstep.monitoring.scoring import Production, decided, importance, scores_of, spread_scores
+from lockstep.monitoring.sides import Side
+from lockstep.monitoring.summaries import Numbers, Summary, Words, numbers_of
+from lockstep.monitoring.verdicts import judge
 
 _NEARLY_ALL: Final = 0.5  # of the values are different: they name rows, and have no shares to compare
 _Shares = Mapping[tuple[str, str], Share]

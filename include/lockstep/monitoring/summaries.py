@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from lockstep.data import sketches
-from lockstep.drift.figures import Floats, Weighted
+from lockstep.monitoring.figures import Floats, Weighted
 
 Column = Mapping[str, Any]
 

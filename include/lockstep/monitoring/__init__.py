@@ -1,10 +1,10 @@
 """Drift: what production was trained on, held against newer data, and what the distance means."""
 
-from lockstep.drift.due import Answer, Due
-from lockstep.drift.limits import Limits
-from lockstep.drift.look import Moment, look, look_back
-from lockstep.drift.measure import measure, measure_rows
-from lockstep.drift.report import (
+from lockstep.monitoring.due import Answer, Due
+from lockstep.monitoring.limits import Limits
+from lockstep.monitoring.look import Moment, look, look_back
+from lockstep.monitoring.measure import measure, measure_rows
+from lockstep.monitoring.report import (
     ClassifierDrift,
     ColumnDrift,
     Compared,

@@ -16,13 +16,13 @@ import polars as pl
 from lockstep.decisions import Logged
 from lockstep.decisions.diff import newest_snapshot
 from lockstep.declare import Dataset, Model
-from lockstep.drift.holding import Lens, hold
-from lockstep.drift.limits import Limits
-from lockstep.drift.report import DriftReport
-from lockstep.drift.scoring import Production, logged_decisions, production_on
-from lockstep.drift.sides import Asked, side_of_requests, side_of_rows, side_of_snapshot
 from lockstep.errors import UsageError
 from lockstep.graph import Graph
+from lockstep.monitoring.holding import Lens, hold
+from lockstep.monitoring.limits import Limits
+from lockstep.monitoring.report import DriftReport
+from lockstep.monitoring.scoring import Production, logged_decisions, production_on
+from lockstep.monitoring.sides import Asked, side_of_requests, side_of_rows, side_of_snapshot
 from lockstep.registry import Registry, SnapshotTaken, State, Version
 from lockstep.training.features import forbidden_columns
 

@@ -24,11 +24,11 @@ from lockstep.decisions import Logged
 from lockstep.decisions.compare import in_batches
 from lockstep.decisions.logged import LoggedRequests
 from lockstep.declare import Dataset
-from lockstep.drift.limits import Limits
-from lockstep.drift.report import Compared
-from lockstep.drift.summaries import Summary, is_sketched, summaries_of
 from lockstep.errors import DataError
 from lockstep.graph import Graph
+from lockstep.monitoring.limits import Limits
+from lockstep.monitoring.report import Compared
+from lockstep.monitoring.summaries import Summary, is_sketched, summaries_of
 from lockstep.registry import Registry, SnapshotTaken, Version, files_of, read_manifest
 from lockstep.registry.removal import told_if_removed
 

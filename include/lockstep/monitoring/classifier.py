@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lockstep.drift.report import ClassifierDrift
+from lockstep.monitoring.report import ClassifierDrift
 
 Floats = NDArray[np.float64]
 _FOLDS: Final = 5

@@ -3,7 +3,7 @@
 Rules:
 - It holds no clock and no place: the same sides give the same JSON.
 - "Reference" is what production was trained on, "current" is the newer data.
-- A verdict is given by `lockstep.drift.verdicts`; until then it is "not compared".
+- A verdict is given by `lockstep.monitoring.verdicts`; until then it is "not compared".
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any, Final
 
 from lockstep.decisions import Share
-from lockstep.drift.columns import Bin
-from lockstep.drift.limits import Limits
+from lockstep.monitoring.columns import Bin
+from lockstep.monitoring.limits import Limits
 
 PROTOCOL: Final = 1
 
@@ -251,7 +251,7 @@ class DriftReport:
 
     def as_text(self) -> str:
         """The report for a terminal."""
-        from lockstep.drift.told import as_text
+        from lockstep.monitoring.told import as_text
 
         return as_text(self.as_json())
 

@@ -21,6 +21,7 @@ from lockstep.policy import (
     top_fraction,
     two_sided,
 )
+from lockstep.retraining import age, all_of, any_of, decision_rate_moves, drift, rows_added
 
 __all__ = [
     "Api",
@@ -28,6 +29,9 @@ __all__ = [
     "Graph",
     "Model",
     "Threshold",
+    "age",
+    "all_of",
+    "any_of",
     "at_least",
     "at_most",
     "by_hash",
@@ -36,7 +40,9 @@ __all__ = [
     "csv",
     "dataflow",
     "decider",
+    "decision_rate_moves",
     "direct",
+    "drift",
     "fixed",
     "flink",
     "flip_rate",
@@ -48,6 +54,7 @@ __all__ = [
     "precision_at_least",
     "recall_at_least",
     "refer_unsure",
+    "rows_added",
     "split_rate",
     "top_fraction",
     "two_sided",

@@ -17,7 +17,8 @@ from lockstep.conditions import Condition
 from lockstep.declare import Api, Dataset, Kind, Model, Node, Threshold, check_name, kind_of
 from lockstep.errors import DeclarationError, DeprecatedDataWarning, UsageError
 from lockstep.group import Group, GroupApi, GroupModel
-from lockstep.limits import with_limits
+from lockstep.limits import check_due, with_limits
+from lockstep.retraining import When
 from lockstep.thresholds import check_threshold
 
 N = TypeVar("N", Dataset, Model, Threshold, Api)
@@ -32,12 +33,20 @@ class Graph:
         name: the name of the release group, where there is only one. By default a group is called after its first model
             that builds on no other.
         release_if: what a release may change at most; each condition counts for the group whose nodes it names.
+        retrain_when: when a group is to be retrained, as `any_of(drift(psi=0.2), age(days=30))`; each group by itself.
 
     Raises:
         DeclarationError: see the rules of this module.
     """
 
-    def __init__(self, nodes: Sequence[Node], *, name: str | None = None, release_if: Sequence[Condition] = ()) -> None:
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        name: str | None = None,
+        release_if: Sequence[Condition] = (),
+        retrain_when: When | None = None,
+    ) -> None:
         found = _reach(nodes)
         if not found:
             raise DeclarationError("Graph([]): no node is given; give at least one API, threshold or model.")
@@ -48,6 +57,9 @@ class Graph:
         self._check_exclusive_use()
         self._warn_of_deprecated_data()
         self.groups = with_limits(self._nodes, self.model_of, self._cut_into_groups(name), release_if)
+        if retrain_when is not None:
+            check_due(self._nodes, retrain_when)
+        self.retrain_when = retrain_when
 
     @property
     def nodes(self) -> tuple[Node, ...]:

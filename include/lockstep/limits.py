@@ -1,8 +1,10 @@
-"""What a graph demands of its releases beyond that all fit together: which APIs must agree, and what may change.
+"""What a graph demands beyond that all fit together: which APIs must agree, what may change, and when to retrain.
 
 Rules:
 - APIs can agree only within a release group, since only its members are released together.
 - Each condition names nodes of one group, which counts it; a split rate counts an agreement that is declared.
+- A rule for retraining may name thresholds of the graph; columns it names are looked for when they are compared, since
+  `clean` may make some.
 - Two APIs are compared on a column that each of the datasets that they decide on declares, and by who says yes: each
   has a threshold that can.
 """
@@ -14,6 +16,7 @@ from lockstep.conditions import Condition, FlipRate, SplitRate
 from lockstep.declare import Api, Dataset, Model, Node, Threshold
 from lockstep.errors import DeclarationError
 from lockstep.group import Group, GroupApi
+from lockstep.retraining import DecisionRateMoves, as_rule, simple_ones
 from lockstep.thresholds import answers_yes
 
 ModelOf = Callable[[str], Model]
@@ -45,6 +48,23 @@ def with_limits(
         _check_agreement(condition, apis)
         found[home] = replace(found[home], release_if=(*found[home].release_if, condition))
     return found
+
+
+def check_due(nodes: Mapping[str, Node], when: object) -> None:
+    """Refuse a rule for retraining that is none, or that names what is no threshold.
+
+    Raises:
+        DeclarationError: it is, or does.
+    """
+    rule = as_rule(when)
+    known = [node.name for node in nodes.values() if isinstance(node, Threshold)]
+    for condition in simple_ones(rule):
+        for name in condition.thresholds if isinstance(condition, DecisionRateMoves) else ():
+            if name not in known:
+                raise DeclarationError(
+                    f'retrain_when: {condition} names "{name}", which is no threshold of the graph; it has'
+                    f" {', '.join(known) or 'none'}."
+                )
 
 
 def _agreed(api: GroupApi, apis: Mapping[str, Api], homes: Mapping[str, str], model_of: ModelOf) -> GroupApi:

@@ -28,3 +28,8 @@ def parents_of(graph: Graph, name: str) -> list[Asset]:
 def staging_of(group: str) -> Asset:
     """The asset of a group's staging: an event says that something was promoted."""
     return Asset(name=f"{group}_staging", uri=f"x-lockstep://staging/{group}", group=GROUP)
+
+
+def due_of(group: str) -> Asset:
+    """The asset of a group's retraining: an event says that it is due, and why."""
+    return Asset(name=f"{group}_due", uri=f"x-lockstep://due/{group}", group=GROUP)

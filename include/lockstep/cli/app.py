@@ -13,7 +13,7 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from lockstep import __version__, draw
-from lockstep.cli import config, diff, lineage, release, reproduce, say, serve, show, upkeep
+from lockstep.cli import config, diff, drift, due, lineage, release, reproduce, say, serve, show, upkeep
 from lockstep.cli import train as training
 from lockstep.cli.context import GRAPH_VARIABLE, Context
 from lockstep.errors import DeprecatedDataWarning, LockstepError, UsageError
@@ -184,6 +184,8 @@ def log(
 release.add_to(app)
 app.command()(config.config)
 app.command()(diff.diff)
+app.command()(drift.drift)
+app.command()(due.due)
 app.command()(lineage.lineage)
 app.command()(reproduce.reproduce)
 app.command()(serve.serve)

@@ -186,7 +186,7 @@ def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) 
         "rows": made.kept.height,
         "content": content_digest(made.kept),
         "columns": {name: str(dtype) for name, dtype in made.kept.schema.items()},
-        "profile": profile_of(made.kept),
+        "profile": profile_of(made.kept, dataset.key),
     }
     scratch.leave(f"{folder}/bucket-{share.bucket:05d}.json", json.dumps(summary, sort_keys=True).encode())
     yield share.bucket

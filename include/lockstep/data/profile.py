@@ -2,35 +2,44 @@
 
 Rules:
 - It is made in one pass: a profile of parts can be merged into the profile of the whole, in any order.
-- It is small whatever the number of rows: of texts and bools, the commonest values are counted; of numbers, a KLL
-  sketch of some kilobytes tells the quantiles (Karnin, Lang and Liberty, 2016).
-- Quantiles are near: with 99 % certainty, the share of values up to what stands as the 0.5 quantile is 0.5, give or
-  take `quantile_error` (0.0068, as the sketch states it for k = 400). Of up to some hundred values they are exact.
-- The sketch throws dice, so it is part of no content hash.
+- It is small whatever the number of rows: of numbers, a KLL sketch of some kilobytes tells the quantiles; of texts,
+  bools and dates, a frequent-items sketch tells the commonest values, and a HyperLogLog how many are different.
+- Errors are stated. Quantiles: with 99 % certainty, the share of values up to what stands as the 0.5 quantile is 0.5,
+  give or take `quantile_error` (0.0068 for k = 400; of up to some hundred values they are exact). Commonest values: no
+  count of the sketch is off by more than `frequent_error` of the values, for certain. Different ones: with 95 %
+  certainty, `distinct` is off by `distinct_error` of it. 0 says that the figure is exact.
+- The key names rows: its values are all different, and are neither sketched nor compared.
+- Sketches throw dice, so they are part of no content hash.
 - JSON can say all of it: NaN and infinity, which `clean` may make, count as nulls.
 """
 
-import base64
 import math
 from collections import Counter
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any, Final
 
 import polars as pl
 
+from lockstep.data import sketches
 from lockstep.data.rows import few_words
 from lockstep.data.split import SPLIT
 
 QUANTILES: Final = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
 _VALUES_KEPT: Final = 100
-_K: Final = 400  # values that the sketch holds at least; the error is about 2.6 / k
+_TEXT: Final = "_text"  # a column may be called "count"
 Profile = dict[str, dict[str, dict[str, Any]]]
 
 
-def profile_of(frame: pl.DataFrame) -> Profile:
-    """Split → column → count, nulls, and for numbers sums, min, max and sketch, else the counts of values."""
+def profile_of(frame: pl.DataFrame, key: str | None = None) -> Profile:
+    """Split → column → count, nulls, and for numbers sums, min, max and sketch, else counts of values and sketches.
+
+    `key` is the column that names rows, if there is one.
+    """
     return {
-        str(split): {name: _column(part[name]) for name in part.columns if name != SPLIT}
+        str(split): {
+            name: _column(part[name]) if name != key else _key(part[name]) for name in part.columns if name != SPLIT
+        }
         for (split,), part in frame.partition_by(SPLIT, as_dict=True).items()
     }
 
@@ -49,7 +58,8 @@ def merge(profiles: Iterable[Profile]) -> Profile:
 def finish(profile: Profile) -> Profile:
     """The profile for people: mean, standard deviation and quantiles in place of sums, and the commonest values only.
 
-    `sketch` stays, in base64, so that later data can be held against it (`datasketches.kll_doubles_sketch`).
+    Sketches stay, in base64, so that later data can be held against them: `sketch` (`datasketches.kll_doubles_sketch`),
+    `frequent` (`frequent_strings_sketch`), `distinct_sketch` (`hll_sketch`).
     """
     return {split: {name: _finished(column) for name, column in columns.items()} for split, columns in profile.items()}
 
@@ -65,35 +75,60 @@ def _column(series: pl.Series) -> dict[str, Any]:
             "squares": numbers.dot(numbers) if len(numbers) else 0.0,
             "min": numbers.min(),
             "max": numbers.max(),
-            "sketch": _sketch_of(numbers),
+            "sketch": sketches.sketch_of_numbers(numbers),
         }
-    elif series.dtype == pl.Boolean:
+        return found
+    if series.dtype == pl.Boolean:
         yes = int(series.sum())
         counts = {"true": yes, "false": len(series) - found["nulls"] - yes}
-        found["values"] = {value: count for value, count in counts.items() if count}
-    else:
-        found["values"] = _commonest(series.drop_nulls().cast(pl.String), _VALUES_KEPT * 10)
-    return found
+        return found | _words({value: count for value, count in counts.items() if count})
+    return found | _texts(series.drop_nulls().cast(pl.String), _VALUES_KEPT * 10)
 
 
-def _commonest(texts: pl.Series, most: int) -> dict[str, int]:
-    """How often the commonest values stand there; of equally common ones, the first by name."""
-    if texts.is_sorted() and texts.n_unique() == len(texts):  # as a key is: no need to count
-        return dict.fromkeys(texts.head(most).to_list(), 1)
+def _key(series: pl.Series) -> dict[str, Any]:
+    """As `_column`; of texts, no need to count."""
+    if series.dtype.is_numeric():
+        return _column(series)
+    values = dict.fromkeys(series.head(_VALUES_KEPT * 10).cast(pl.String).to_list(), 1)
+    return {"count": len(series), "nulls": 0, "values": values, "distinct": len(series)}
+
+
+def _texts(texts: pl.Series, most: int) -> dict[str, Any]:
+    """How often the commonest values stand there (of equally common ones, the first by name), and the sketches."""
     if words := few_words(texts):
         found = {word: int((texts == word).sum()) for word in words}
-        return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
-    counts = texts.value_counts()
-    if counts.height > most:
-        counts = counts.filter(pl.col("count") >= counts["count"].top_k(most).min())
-    return dict(counts.sort("count", counts.columns[0], descending=[True, False]).head(most).rows())
+        return _words(dict(sorted(found.items(), key=lambda item: (-item[1], item[0]))))
+    counts = texts.alias(_TEXT).value_counts().sort("count", _TEXT, descending=[True, False])
+    kept = dict(counts.head(most).rows())
+    if counts.height <= most:
+        return _words(kept)
+    return _words(kept, dropped=int(counts["count"][most]), others=counts[_TEXT][most:])
+
+
+def _words(counts: dict[str, int], dropped: int = 0, others: Iterable[str] = ()) -> dict[str, Any]:
+    """The counts of some values, as they are and as sketches; `dropped` is the highest of those left out.
+
+    What is left out of the sketch is counted there as if it were a few: `dropped` is added to the sketch's error.
+    """
+    return {
+        "values": counts,
+        "frequent": sketches.sketch_of_words(counts),
+        "dropped": dropped,
+        "distinct_sketch": sketches.sketch_of_distinct(chain(counts, others)),
+    }
 
 
 def _merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = {"count": one["count"] + other["count"], "nulls": one["nulls"] + other["nulls"]}
     if "values" in one:
         merged["values"] = dict(Counter(one["values"]) + Counter(other["values"]))
-        return merged
+        if "distinct" in one:
+            return merged | {"distinct": one["distinct"] + other["distinct"]}
+        return merged | {
+            "frequent": sketches.merged_words(one["frequent"], other["frequent"]),
+            "dropped": one["dropped"] + other["dropped"],
+            "distinct_sketch": sketches.merged_distinct(one["distinct_sketch"], other["distinct_sketch"]),
+        }
     lows = [part["min"] for part in (one, other) if part["min"] is not None]
     highs = [part["max"] for part in (one, other) if part["max"] is not None]
     return merged | {
@@ -101,14 +136,13 @@ def _merge_columns(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]
         "squares": one["squares"] + other["squares"],
         "min": min(lows, default=None),
         "max": max(highs, default=None),
-        "sketch": _merged(one["sketch"], other["sketch"]),
+        "sketch": sketches.merged_numbers(one["sketch"], other["sketch"]),
     }
 
 
 def _finished(column: dict[str, Any]) -> dict[str, Any]:
     if "values" in column:
-        commonest = sorted(column["values"].items(), key=lambda item: (-item[1], item[0]))[:_VALUES_KEPT]
-        return column | {"values": dict(commonest), "distinct": len(column["values"])}
+        return _finished_words(column)
     n = column["count"] - column["nulls"]
     mean = column["sum"] / n if n else None
     variance = max(column["squares"] / n - mean * mean, 0.0) if mean is not None else None
@@ -117,44 +151,35 @@ def _finished(column: dict[str, Any]) -> dict[str, Any]:
     return rest | _quantiles(column["sketch"])
 
 
+def _finished_words(column: dict[str, Any]) -> dict[str, Any]:
+    commonest = sorted(column["values"].items(), key=lambda item: (-item[1], item[0]))[:_VALUES_KEPT]
+    found = {"count": column["count"], "nulls": column["nulls"], "values": dict(commonest)}
+    if "distinct" in column:  # the key
+        return found | {"distinct": column["distinct"], "distinct_error": 0.0}
+    n, dropped = column["count"] - column["nulls"], column["dropped"]
+    distinct, spread = len(column["values"]), 0.0
+    if dropped:  # then not all are counted
+        distinct, spread = sketches.distinct_of(sketches.read_distinct(column["distinct_sketch"]))
+    error = (sketches.count_error(sketches.read_words(column["frequent"])) + dropped) / n if n else 0.0
+    return found | {
+        "distinct": distinct,
+        "distinct_error": round(spread, 6),
+        "distinct_sketch": column["distinct_sketch"],
+        "frequent": column["frequent"],
+        "frequent_error": error,
+    }
+
+
 def _finite(value: float | None) -> float | None:
     """None for what is too large to be summed or squared."""
     return value if value is not None and math.isfinite(value) else None
 
 
-# ---------------------------------------------------------------------------------------------------- sketches
-
-
-def _sketch_of(numbers: pl.Series) -> str:
-    from datasketches import kll_doubles_sketch
-
-    sketch = kll_doubles_sketch(_K)
-    sketch.update(numbers.to_numpy(writable=True))  # it takes no array that is read-only
-    return _as_text(sketch)
-
-
-def _merged(one: str, other: str) -> str:
-    into = _read(one)
-    into.merge(_read(other))
-    return _as_text(into)
-
-
 def _quantiles(text: str) -> dict[str, Any]:
-    sketch = _read(text)
+    sketch = sketches.read_numbers(text)
     values = [None] * len(QUANTILES) if sketch.is_empty() else sketch.get_quantiles(list(QUANTILES), True)  # noqa: FBT003  theirs: with the value itself
-    error = sketch.normalized_rank_error(False) if sketch.is_estimation_mode() else 0.0  # noqa: FBT003  theirs: of one quantile, not of a histogram
     return {
         "quantiles": {str(rank): value for rank, value in zip(QUANTILES, values, strict=True)},
-        "quantile_error": round(error, 6),
+        "quantile_error": round(sketches.rank_error(sketch), 6),
         "sketch": text,
     }
-
-
-def _read(text: str) -> Any:  # noqa: ANN401  datasketches carries no types
-    from datasketches import kll_doubles_sketch
-
-    return kll_doubles_sketch.deserialize(base64.b64decode(text))
-
-
-def _as_text(sketch: Any) -> str:  # noqa: ANN401  see above
-    return base64.b64encode(sketch.serialize()).decode()

@@ -12,7 +12,7 @@ from typing import Final
 
 from lockstep.decisions import Share
 from lockstep.errors import DataError
-from lockstep.monitoring.classifier import tell_apart
+from lockstep.monitoring.classifier import one_thread, tell_apart
 from lockstep.monitoring.columns import compare
 from lockstep.monitoring.figures import cohens_h, two_proportions
 from lockstep.monitoring.limits import Limits
@@ -23,6 +23,7 @@ from lockstep.monitoring.summaries import Numbers, Summary, Words, numbers_of
 from lockstep.monitoring.verdicts import judge
 
 _NEARLY_ALL: Final = 0.5  # of the values are different: they name rows, and have no shares to compare
+_WORDS: Final = {Role.FEATURE: "Column", Role.LABEL: "Label"}
 _Shares = Mapping[tuple[str, str], Share]
 
 
@@ -55,13 +56,20 @@ class _Scored:
 
 
 def hold(old: Side, new: Side, lens: Lens, limits: Limits, *, answered: _Shares | None = None) -> DriftReport:
-    """The report; `answered` is what was decided on the current side, where that is known."""
-    labels = set(lens.targets.values())
+    """The report; `answered` is what was decided on the current side, where that is known.
+
+    One thread does it, as in `tell_apart`.
+    """
+    with one_thread():
+        return judge(_report(old, new, lens, limits, answered))
+
+
+def _report(old: Side, new: Side, lens: Lens, limits: Limits, answered: _Shares | None) -> DriftReport:
     scored = _scored(old, new, lens, limits, answered) if lens.production is not None else _Scored()
     both = [name for name in old.summaries if name in new.summaries]
-    columns = [_column(name, old, new, Role.LABEL if name in labels else Role.FEATURE, limits) for name in both]
+    columns = [_column(name, old, new, lens, limits) for name in both]
     features = [name for name in both if name not in lens.hidden]
-    report = DriftReport(
+    return DriftReport(
         dataset=lens.dataset,
         group=lens.group,
         reference=old.about,
@@ -75,20 +83,22 @@ def hold(old: Side, new: Side, lens: Lens, limits: Limits, *, answered: _Shares 
         notes=tuple(scored.notes),
         limits=limits,
     )
-    return judge(report)
 
 
 # ------------------------------------------------------------------------------------------------------------- columns
 
 
-def _column(name: str, old: Side, new: Side, role: Role, limits: Limits) -> ColumnDrift:
+def _column(name: str, old: Side, new: Side, lens: Lens, limits: Limits) -> ColumnDrift:
     one, other = old.summaries[name], new.summaries[name]
+    role = Role.LABEL if name in lens.targets.values() else Role.FEATURE
     if role is Role.LABEL:
         one, other = _known(one), _known(other)
     empty = _empty(name, one, other, role)
     types = [side.rows.schema[name] for side in (old, new) if name in side.rows.columns]
     if any(dtype.is_temporal() for dtype in types):
         return replace(empty, says=f"Column {name} holds dates, which move on by themselves: it is not compared.")
+    if not other.known and one.known and (role is Role.LABEL or name in lens.hidden):
+        return replace(empty, says=f"{_WORDS[role]} {name}: the current rows don't say it, and need not.")
     return _filled(empty, one, other, limits)
 
 
@@ -122,8 +132,6 @@ def _filled(column: ColumnDrift, one: Summary, other: Summary, limits: Limits) -
 
 
 def _incomparable(column: ColumnDrift, one: Summary, other: Summary) -> str:
-    if column.role is Role.LABEL and not other.known:
-        return f"Label {column.name}: the current rows have none yet."
     if isinstance(one, Numbers) != isinstance(other, Numbers):
         return f"Column {column.name} holds numbers on one side, and none on the other: it can't be compared."
     for side in (one, other):

@@ -28,7 +28,7 @@ class Limits:
     psi: float = 0.2
     moved: float = 0.1
     rate: float = 0.05
-    auc: float = 0.6
+    auc: float = 0.7
     rows: int = 200
     important: float = 0.02
     sample: int = 4_000

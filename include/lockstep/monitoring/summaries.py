@@ -3,6 +3,7 @@
 Rules:
 - A summary is small, whatever the number of rows, and says by how much it may be off.
 - The splits of a snapshot are taken together: a key's split does not depend on its row.
+- Splits of numbers are laid side by side, not merged, which would throw dice: the same profile is the same summary.
 - Of words, counts are lower bounds: the true count of each is at most `error` more, of those that are not there too.
 """
 
@@ -82,9 +83,9 @@ def words_of(values: pl.Series) -> Words:
 def _summary(columns: list[Column]) -> Summary:
     rows, nulls = (sum(column[what] for column in columns) for what in ("count", "nulls"))
     if "sketch" in columns[0]:
-        sketch = sketches.read_numbers(reduce(sketches.merged_numbers, (column["sketch"] for column in columns)))
-        items = np.asarray([*sketch], dtype=np.float64).reshape(-1, 2)
-        error = sketches.distribution_error(sketch)
+        found = [sketches.read_numbers(column["sketch"]) for column in columns]
+        items = np.asarray([item for sketch in found for item in sketch], dtype=np.float64).reshape(-1, 2)
+        error = max(map(sketches.distribution_error, found))
         return Numbers(rows=rows, nulls=nulls, values=Weighted.of(items[:, 0], items[:, 1]), error=error)
     sketch = sketches.read_words(reduce(sketches.merged_words, (column["frequent"] for column in columns)))
     dropped = sum(_dropped(column) for column in columns)

@@ -78,7 +78,7 @@ def _how(column: ColumnDrift) -> str:
         return f"{_percent(new)} of the rows have a value that was not there before, as {column.unseen[0]!r}"
     totals = [sum(side) for side in zip(*((one.reference, one.current) for one in column.bins), strict=True)]
     shares = [(one.reference / totals[0], one.current / totals[1], one.label) for one in column.bins]
-    before, now, label = max(shares, key=lambda one: abs(one[1] - one[0]))
+    before, now, label = max(shares, key=lambda one: (round(abs(one[1] - one[0]), 9), one[2]))
     return f"{label} went from {_percent(before)} of the rows to {_percent(now)}"
 
 
@@ -137,12 +137,14 @@ def _whole(report: DriftReport) -> DriftReport:
         reasons.append(f"a classifier tells new rows from old ones (AUC {report.classifier.auc:.2f})")
     sides = f"{report.current.name} ({report.current.rows} rows)"
     before = report.reference.name
+    sides = sides[:1].upper() + sides[1:] if report.current.kind == "rows" else sides
     if reasons:
         told = "; ".join(reasons)
         says = f"{sides} is not what {before} was: {told[:1].lower() + told[1:]}."
         return replace(report, verdict=Verdict.DRIFT, says=says)
     if all(figure.verdict in (Verdict.TOO_FEW, Verdict.UNKNOWN) for figure in everything):
-        few = f"There are too few rows to hold {sides} against {before} ({report.reference.rows} rows)."
+        now = f"{report.current.name} ({report.current.rows} rows)"
+        few = f"There are too few rows to hold {now} against {before} ({report.reference.rows} rows)."
         return replace(report, verdict=Verdict.TOO_FEW, says=few)
     moved = [one.name for one in (*report.columns, *report.scores) if one.verdict in (Verdict.MOVED, Verdict.DRIFT)]
     if moved:

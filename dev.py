@@ -332,8 +332,8 @@ def demo(environment: Environment, arguments: Sequence[str]) -> int:
 
 def test(environment: Environment, arguments: Sequence[str]) -> int:
     """Run the tests: all of them, in several processes; or those that the arguments choose, in one."""
-    # A file's tests share what is dear (a running Airflow), so they stay together. They run in the order of their names:
-    # by default the files of few tests come last, which are the longest, and one process then waits for the other.
+    # A file's tests share what is dear (a running Airflow), so they stay together. They run in the order of the names:
+    # by default the files of few tests, which take longest, come last, and one process then waits for the other.
     number = str(min(max(os.cpu_count() or 1, 2), 4))
     return _python(environment, "pytest", arguments or ["-n", number, "--dist", "loadfile", "--no-loadscope-reorder"])
 

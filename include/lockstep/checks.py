@@ -115,8 +115,8 @@ def between(column: str, least: Value | None = None, most: Value | None = None) 
     Raises:
         DeclarationError: both are None, or they are the wrong way round.
     """
-    wrong = least is None and most is None
-    if wrong or (least is not None and most is not None and type(least) is type(most) and least > most):  # type: ignore[operator]
+    both = [bound for bound in (least, most) if bound is not None]
+    if not both or (type(least) is type(most) and sorted(both) != both):
         raise DeclarationError(
             f'between("{column}", {_shown(least)}, {_shown(most)}): no value can be so, or all are; the form is'
             ' between("tenure", 0, 100), least first, one of them perhaps None.'
@@ -156,7 +156,7 @@ def satisfies(schema: Callable[[], Any]) -> Check:
     Raises:
         DeclarationError: it is no function with a name.
     """
-    if not callable(schema) or not hasattr(schema, "__qualname__"):
+    if not hasattr(schema, "__qualname__"):
         raise DeclarationError(
             f"satisfies({schema!r}): it takes a named function that returns a pandera.polars.DataFrameSchema, so that"
             " declaring imports no pandera."
@@ -338,3 +338,10 @@ def from_json(said: Mapping[str, Any], imported: Callable[[str], Callable[[], An
         weight=Weight(said["weight"]),
         stop_above=said["stop_above"],
     )
+
+
+def said_of(result: Mapping[str, Any]) -> str:
+    """A line for people of a check's result, as it stands in the manifest of a snapshot."""
+    share = result.get("stop_above")
+    weight = result["weight"] if share is None else f"{result['weight']}, stops above {share:g}"
+    return f"{result['check']} ({weight}): {result['says']}"

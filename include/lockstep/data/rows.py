@@ -61,8 +61,8 @@ def parse_rows(rows: pl.DataFrame, schema: Mapping[str, Column]) -> Parsed:
     missing = [name for name in schema if name not in rows.columns]
     if missing:
         raise DataError(
-            f"Columns {', '.join(missing)} are declared, but the rows have only {', '.join(_own(rows))}.{_near(missing, rows)}"
-            " Correct the source or the declaration."
+            f"Columns {', '.join(missing)} are declared, but the rows have only {', '.join(_own(rows))}."
+            f"{_near(missing, rows, schema)} Correct the source or the declaration."
         )
     where: list[str] = [name for name in WHERE if name in rows.columns]
     quick = _quick(rows, schema, where)
@@ -163,9 +163,9 @@ def _own(rows: pl.DataFrame) -> list[str]:
     return [name for name in rows.columns if not name.startswith("_")]
 
 
-def _near(missing: list[str], rows: pl.DataFrame) -> str:
+def _near(missing: list[str], rows: pl.DataFrame, schema: Mapping[str, Column]) -> str:
     """Which of the columns that nobody declared may be meant, by their letters and digits."""
-    free = {_letters(name): name for name in _own(rows)}
+    free = {_letters(name): name for name in _own(rows) if name not in schema}
     pairs = {name: get_close_matches(_letters(name), free, n=1) for name in missing}
     meant = [f'"{free[found[0]]}" for "{name}"' for name, found in pairs.items() if found]
     return f" Is it {', '.join(meant)}?" if meant else ""

@@ -7,12 +7,12 @@ Rules:
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from lockstep.checks import Check, Rule, Weight
+from lockstep.checks import Check, Rule, Weight, said_of
 from lockstep.data.checking import Tally
 from lockstep.declare import Dataset
 from lockstep.errors import CheckFailed
@@ -66,30 +66,15 @@ def stop_if_broken(dataset: Dataset, results: Sequence[Result]) -> None:
     """
     for result in results:
         level = logging.INFO if result.is_kept else logging.WARNING
-        _LOG.log(level, "%s", f"{dataset.name}: {_named(result)}: {result.says}")
+        _LOG.log(level, "%s: %s", dataset.name, said_of(result.as_json()))
     broken = [result for result in results if result.stops]
     if broken:
-        said = "; ".join(f"{_named(result)}: {result.says}" for result in broken)
+        said = "; ".join(said_of(result.as_json()) for result in broken)
         raise CheckFailed(
             f'Dataset "{dataset.name}": no snapshot was taken, and staging and production stay as they are, because'
             f" {len(broken)} of its {len(results)} checks {'stops' if len(broken) == 1 else 'stop'} it. {said}. Correct"
             " the source, or the checks of the declaration."
         )
-
-
-def results_said(results: Iterable[Any]) -> list[str]:
-    """A line for each result in a manifest."""
-    return [
-        f"{found['check']} ({_weight(found['weight'], found.get('stop_above'))}): {found['says']}" for found in results
-    ]
-
-
-def _named(result: Result) -> str:
-    return f"{result.check} ({_weight(result.check.weight, result.check.stop_above)})"
-
-
-def _weight(weight: str, stop_above: float | None) -> str:
-    return str(weight) if stop_above is None else f"{weight}, stops above {stop_above:g}"
 
 
 def _result(check: Check, counted: Counted) -> Result:

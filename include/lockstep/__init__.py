@@ -5,6 +5,19 @@ These are the names to declare with; the rest is in the packages `registry`, `da
 """
 
 from lockstep.ask import decider
+from lockstep.checks import (
+    between,
+    blanks,
+    fresh,
+    hard,
+    matches,
+    one_of,
+    quarantined,
+    rows_change,
+    satisfies,
+    soft,
+    unique,
+)
 from lockstep.conditions import flip_rate, split_rate
 from lockstep.declare import Api, Dataset, Model, Threshold, at_least, at_most, by_hash, csv, parquet
 from lockstep.graph import Graph
@@ -34,6 +47,8 @@ __all__ = [
     "any_of",
     "at_least",
     "at_most",
+    "between",
+    "blanks",
     "by_hash",
     "capacity_per_day",
     "cost_matrix",
@@ -46,18 +61,27 @@ __all__ = [
     "fixed",
     "flink",
     "flip_rate",
+    "fresh",
+    "hard",
     "local",
+    "matches",
     "maximise_f_beta",
     "minimise_cost",
+    "one_of",
     "parquet",
     "portable",
     "precision_at_least",
+    "quarantined",
     "recall_at_least",
     "refer_unsure",
     "rows_added",
+    "rows_change",
+    "satisfies",
+    "soft",
     "split_rate",
     "top_fraction",
     "two_sided",
+    "unique",
     "vertex",
 ]
 __version__ = "0.3.0"

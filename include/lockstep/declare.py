@@ -16,6 +16,7 @@ from enum import StrEnum
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
 
+from lockstep.checks import Check, check_checks
 from lockstep.errors import DeclarationError
 from lockstep.places import Engine, Where, check_engine, check_where
 from lockstep.policy import Policy
@@ -120,6 +121,7 @@ class Dataset:
         deprecated_after: from the day after this one, models trained on the dataset can't be promoted.
         private: columns that the decision log leaves out, the key among them if it is named; whoever answers a request
             sees them all the same.
+        checks: what the rows have to be beyond their types, as `between("tenure", 0, 100)`; see `lockstep.checks`.
         engine: what Beam runs on when a snapshot is taken, as `flink(master="…")`; by default the run decides.
         schema: column name → type, the key first (text, unless it is declared otherwise); made from `columns`.
     """
@@ -135,6 +137,7 @@ class Dataset:
     deprecated: str | None = None
     deprecated_after: date | None = None
     private: Sequence[str] = ()
+    checks: Sequence[Check] = ()
     engine: Engine | None = None
     schema: Mapping[str, Column] = field(init=False, repr=False, compare=False)
 
@@ -165,6 +168,9 @@ class Dataset:
                 ' instead; add deprecated="use …".'
             )
         self._check_private()
+        if self.checks:
+            kinds = {name: column.kind for name, column in self.schema.items()}
+            check_checks(f'Dataset "{self.name}"', self.checks, kinds, self.key)
 
     def _check_private(self) -> None:
         if isinstance(self.private, str):

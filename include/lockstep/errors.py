@@ -13,6 +13,7 @@
     │   ├── FactRefused       what a job wants to record contradicts the log, as when its files were removed meanwhile
     │   └── PolicyUnmet       no threshold on this curve does what the policy asks
     ├── DataError             the source, or every row of it, can't be used
+    │   └── CheckFailed       a hard check of the dataset is broken; no snapshot was taken
     ├── TrainingError         the estimator could not be built, fitted or saved
     ├── CloudError            what was to happen in a cloud
     │   ├── CloudUnusable     it could not be asked for, or lost its machine; trying again may help
@@ -89,6 +90,10 @@ class PolicyUnmet(Refused):
 
 class DataError(LockstepError):
     """A source that can't be read, or of which no row can be used."""
+
+
+class CheckFailed(DataError):
+    """Rows, or all of them together, break a hard check of their dataset; no snapshot was taken."""
 
 
 class TrainingError(LockstepError):

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
+from lockstep.checks import said_of
 from lockstep.cli import say
 from lockstep.decisions.rule import text_of
-from lockstep.errors import UsageError
-from lockstep.registry import Registry
-from lockstep.registry.lineage import describe, find
+from lockstep.errors import ObjectDamaged, ObjectMissing, UsageError
+from lockstep.registry import Registry, SnapshotTaken, read_manifest
+from lockstep.registry.lineage import AnyVersion, describe, find
 from lockstep.registry.lineage import lineage as lineage_of
 from lockstep.registry.trace import Deed, by_file, by_job, by_source
 
@@ -56,11 +57,22 @@ def _look_up(registry: Registry, what: str, value: str) -> tuple[Any, list[str]]
             lines = [f"{found['file']} ({found['is']})", *_file_lines(found)]
             return found | {"deeds": [asdict(deed) for deed in found["deeds"]]} if "deeds" in found else found, lines
         case "snapshot":
-            found = lineage_of(state, state.snapshot(value))
+            found = lineage_of(state, version := state.snapshot(value)) | _checks(registry, version)
             return found, version_lines(found)
         case _:
-            found = lineage_of(state, find(state, value))
+            found = lineage_of(state, other := find(state, value)) | _checks(registry, other)
             return found, version_lines(found)
+
+
+def _checks(registry: Registry, version: AnyVersion) -> dict[str, Any]:
+    """What the checks of a snapshot's dataset said when it was taken, if it has any and its manifest is there."""
+    if not isinstance(version.fact, SnapshotTaken):
+        return {}
+    try:
+        manifest = read_manifest(registry.objects, version.fact.manifest)
+    except (ObjectMissing, ObjectDamaged) as error:
+        return {} if registry.state().is_removed(version) else {"unread": str(error)}
+    return {"checks": manifest["checks"]} if "checks" in manifest else {}
 
 
 def version_lines(found: Mapping[str, Any]) -> list[str]:
@@ -72,6 +84,8 @@ def version_lines(found: Mapping[str, Any]) -> list[str]:
         *_job_lines(found["job"]),
         f"  manifest {found['manifest']}",
         *(f"  {name} {found[name]}" for name in facts if found.get(name) not in (None, [])),
+        *(f"  check {said_of(result)}" for result in found.get("checks", ())),
+        *([f"  manifest can't be read: {found['unread']}"] if "unread" in found else []),
         *([f"  rule {text_of(None, found['rule'])}"] if "rule" in found else []),
         *(f"  made from {other['version']} ({_standing(other)})" for other in found["made_from"]),
         *(f"  made into {other['version']} ({_standing(other)})" for other in found["made_into"]),

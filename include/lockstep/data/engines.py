@@ -8,7 +8,7 @@ Rules:
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -125,8 +125,8 @@ def check_submittable(engine: Engine, dataset: Dataset, paths: Iterable[str]) ->
                 " Google's credentials alone: put the source into a bucket, as gs://bucket/folder/*.csv, or say"
                 " direct()."
             )
-    if runs_elsewhere(engine) and dataset.clean is not None:
-        clean_name(dataset, engine)
+    if runs_elsewhere(engine):
+        _check_importable(dataset, engine)
 
 
 def _check_environment(engine: Place, whose: str) -> None:
@@ -140,21 +140,14 @@ def _check_environment(engine: Place, whose: str) -> None:
         )
 
 
-def clean_name(dataset: Dataset, engine: Engine) -> str:
-    """The module and the name by which workers find `clean`, as `groups.telco:clean_customers`.
-
-    Raises:
-        UsageError: it has no such name.
-    """
-    clean: Callable[..., Any] = dataset.clean or _nothing
-    module, name = getattr(clean, "__module__", ""), getattr(clean, "__qualname__", "")
-    if not name or "<" in name or module in ("", "__main__"):
-        raise UsageError(
-            f'Dataset "{dataset.name}": clean={clean!r} can\'t be imported by a name, so that workers of {engine} would'
-            " not find it, and nothing was submitted. Make it a plain function of a module, or say direct()."
-        )
-    return f"{module}:{name}"
-
-
-def _nothing(rows: Any) -> Any:  # noqa: ANN401  stands where there is no `clean`
-    return rows
+def _check_importable(dataset: Dataset, engine: Engine) -> None:
+    """Refuse a `clean`, or the schema of a check, that workers would not find by its name, `groups.telco:clean`."""
+    functions = {"clean": dataset.clean} | {str(check): check.schema for check in dataset.checks}
+    for what, function in functions.items():
+        module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
+        if function is not None and (not name or "<" in name or module in ("", "__main__")):
+            raise UsageError(
+                f'Dataset "{dataset.name}": {what}={function!r} can\'t be imported by a name, so that workers of'
+                f" {engine} would not find it, and nothing was submitted. Make it a plain function of a module, or say"
+                " direct()."
+            )

@@ -9,6 +9,8 @@ Rules:
   functions, the dataset's declaration, and small values; `clean` is imported there.
 - Workers leave their results in the registry's `scratch/`, so nothing travels through the machine that starts the
   pipeline; their errors too, because each runner wraps these in its own way, and some keep no more than the text.
+- Rows are held against the dataset's checks as they are read, before they are made unique; what is counted of each
+  piece is left beside its rows (`lockstep.data.checking`).
 - A worker may outlive a pipeline that failed. Once the scratch is closed, it leaves nothing there.
 - Beam is imported only when a pipeline is run: that takes seconds.
 """
@@ -18,7 +20,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +28,9 @@ import polars as pl
 
 from lockstep import errors
 from lockstep.data.bucket import RAW, as_bad, make_bucket
+from lockstep.data.checking import Tally, row_checks
 from lockstep.data.content import content_digest
+from lockstep.data.doubles import tally_of, unique_checks, values_of, view_of
 from lockstep.data.engines import Runner
 from lockstep.data.profile import profile_of
 from lockstep.data.reading import Shard, chunks_of, expected_rows, shards_of
@@ -42,6 +46,7 @@ from lockstep.registry.scratch import Scratch
 if TYPE_CHECKING:
     import apache_beam as beam
 
+TALLY: Final = "tally-"
 _ERROR: Final = "error-"
 _OPEN: Final = "open"  # stands in a scratch as long as it is wanted
 
@@ -120,12 +125,21 @@ def read_shard(dataset: Dataset, folder: str, cells: int, scratch: Scratch, shar
     """Write the rows of a shard that can be used as runs, and the others as one table of bad rows.
 
     Raises:
-        DataError: the file can't be read.
+        DataError: the file can't be read, or a check not be evaluated.
     """
     bad: list[pl.DataFrame] = []
-    for number, frames in enumerate(_in_runs(_typed(dataset, shard, bad))):
+    tallies = [Tally()]
+    views = {place: view_of(dataset, place) for place in unique_checks(dataset)}
+    typed = _typed(dataset, shard, bad)
+    for number, frames in enumerate(_in_runs(_checked(dataset, typed, bad, tallies) if dataset.checks else typed)):
         path = f"{folder}/run-{shard.name}-{number:05d}"
         yield leave_run(scratch, path, shard.file.path, frames, cells)
+        for place, view in views.items():
+            path = f"{folder}/values-{place}-{shard.name}-{number:05d}"
+            values = [values_of(view, frame) for frame in frames]
+            yield replace(leave_run(scratch, path, shard.file.path, values, cells), check=place)
+    if dataset.checks:
+        _leave_tally(scratch, f"{folder}/{TALLY}{shard.name}.json", tallies[0])
     scratch.leave(f"{folder}/bad-of-{shard.name}.arrow", _to_bytes(pl.concat(bad)))
 
 
@@ -139,6 +153,24 @@ def _typed(dataset: Dataset, shard: Shard, bad: list[pl.DataFrame]) -> Iterator[
         bad += [as_bad(parsed.bad), rows.ragged.select("_file", "_line", REASON, pl.col("_text").alias(RAW))]
         if not parsed.good.is_empty():
             yield parsed.good.with_columns(hash_keys(parsed.good[dataset.key]))
+
+
+def _checked(
+    dataset: Dataset, frames: Iterable[pl.DataFrame], bad: list[pl.DataFrame], tallies: list[Tally]
+) -> Iterator[pl.DataFrame]:
+    """The rows that keep the checks; those that don't go to `bad`, and what was counted to `tallies`."""
+    checks = row_checks(dataset)
+    for frame in frames:
+        checked = checks.look_at(frame)
+        tallies[:] = [tallies[0] + checked.tally]
+        if not checked.broken.is_empty():
+            bad.append(as_bad(checked.broken))
+        if not checked.kept.is_empty():
+            yield checked.kept
+
+
+def _leave_tally(scratch: Scratch, path: str, tally: Tally) -> None:
+    scratch.leave(path, json.dumps(tally.as_json(), sort_keys=True, ensure_ascii=False).encode())
 
 
 def _in_runs(frames: Iterable[pl.DataFrame]) -> Iterator[list[pl.DataFrame]]:
@@ -160,7 +192,9 @@ def _under_one_key(run: Run) -> tuple[int, Run]:
 
 
 def _shares(grouped: tuple[int, Iterable[Run]]) -> Iterator[Share]:
-    return shares_of(list(grouped[1]))
+    runs = list(grouped[1])
+    for check in sorted({run.check for run in runs}, key=str):
+        yield from shares_of([run for run in runs if run.check == check])
 
 
 def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) -> Iterator[int]:
@@ -169,6 +203,10 @@ def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) 
     Raises:
         DataError: `clean` failed, or made what a snapshot can't keep.
     """
+    if share.check is not None:
+        tally = tally_of(dataset, share.check, rows_of(scratch, view_of(dataset, share.check), share))
+        _leave_tally(scratch, f"{folder}/{TALLY}values-{share.check}-{share.bucket:05d}.json", tally)
+        return
     made = make_bucket(dataset, rows_of(scratch, dataset, share))
     if not made.bad.is_empty():
         scratch.leave(f"{folder}/bad-{share.bucket:05d}.arrow", _to_bytes(made.bad))

@@ -6,11 +6,15 @@ Rules:
   does not harm its neighbours.
 - Each row knows its file and line (`_file`, `_line`; the header is line 1; a row with quoted line breaks counts as one
   line). A line with nothing in it is no row, but is counted.
+- What is compressed by gzip is read as what it holds, whatever its name. Another encoding than UTF-8, a quote that is
+  never closed, and a file that grew or shrank meanwhile are errors: good rows would be lost or cut.
 - A Parquet file may be read in several places at once, a CSV file by one reader, since only who has read all lines
   before one knows its number.
 """
 
+import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -34,6 +38,9 @@ _SLICE: Final = 1 << 16  # rows of a Parquet file
 _SHARD: Final = 1 << 18  # rows of a Parquet file that are worth a reader of their own
 _SAMPLE: Final = 1 << 16  # bytes
 _SHOWN: Final = 200
+_GZIP: Final = b"\x1f\x8b"
+_ENDS: Final = ("\n", "\r")  # of a line
+_UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
 _RAGGED: Final = {"_line": pl.Int64, "_file": pl.String, "_text": pl.String, REASON: pl.String}
 _Item = TypeVar("_Item")
 
@@ -107,9 +114,10 @@ def expected_rows(source: Source, files: list[InputFile]) -> int:
     try:
         with _bytes_of(largest) as file:
             sample = file.read(_SAMPLE)
-    except OSError as error:
+        lines = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(sample) if sample.startswith(_GZIP) else sample
+    except (OSError, zlib.error) as error:
         raise _no_csv(largest, error) from None
-    return int(total * sample.count(b"\n") / max(len(sample), 1))
+    return int(total * lines.count(b"\n") / max(len(sample), 1))
 
 
 # ------------------------------------------------------------------------------------------------------------- Parquet
@@ -123,7 +131,7 @@ def _as_parquet(file: InputFile) -> Iterator[Any]:
             yield arrow_parquet.ParquetFile(handle)
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
-            f"File {file.path} can't be read as Parquet: {error}. Write it again, or take it away."
+            f"File {file.path} can't be read as Parquet: {str(error).rstrip('.')}. Write it again, or take it away."
         ) from None
 
 
@@ -137,6 +145,7 @@ def _parquet_chunks(shard: Shard) -> Iterator[Rows]:
                 frame=frame.with_columns(_file=pl.lit(shard.file.path), _line=lines),
                 ragged=pl.DataFrame(schema=_RAGGED),
             )
+    _check_unchanged(shard.file)
 
 
 def _on_disk(shard: Shard) -> Iterator[pl.DataFrame]:
@@ -158,24 +167,27 @@ def _in_cloud(opened: Any, shard: Shard) -> Iterator[pl.DataFrame]:  # noqa: ANN
 
 def _csv_chunks(file: InputFile) -> Iterator[Rows]:
     """Through pyarrow, whose reader hands over a ragged line instead of failing the file or cutting the line."""
-    names = _header(file)
+    names, is_packed = _header(file)
     waiting: list[arrow_csv.InvalidRow] = []  # lines that were set aside, and for whose number there was no row yet
 
     def set_aside(row: arrow_csv.InvalidRow) -> str:
         waiting.append(row)
         return "skip"
 
-    line = 2
+    line, last = 2, ""
     try:
-        with pa.PythonFile(_bytes_of(file, BLOCK)) if is_cloud(file.path) else pa.OSFile(file.path) as handle:
+        with _for_arrow(file, is_packed=is_packed) as handle:
             for batch in _one_ahead(_opened(handle, names, set_aside)):
                 lines = _next_lines(line, batch.num_rows, [row.number for row in waiting])
                 line = lines[-1] + 1 if batch.num_rows else line
                 passed, waiting[:] = _divide(waiting, line)
                 frame = _frame_of(pa.Table.from_batches([batch])).with_columns(lines, _file=pl.lit(file.path))
+                last = frame[names[-1]][-1] if frame.height else last
                 yield Rows(frame=_with_content(frame, names), ragged=_ragged(file, passed))
-    except (pa.ArrowInvalid, OSError) as error:
+        _check_closed(file, last, line - 1, waiting)
+    except (pa.ArrowInvalid, OSError, EOFError, zlib.error) as error:
         raise _no_csv(file, error) from None
+    _check_unchanged(file)
     nothing = pl.DataFrame(schema=dict.fromkeys(names, pl.String) | {"_line": pl.Int64, "_file": pl.String})
     yield Rows(frame=nothing, ragged=_ragged(file, waiting))
 
@@ -226,16 +238,53 @@ def _with_content(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
     return frame.filter(pl.any_horizontal(pl.col(names) != ""))
 
 
-def _header(file: InputFile) -> list[str]:
+def _check_closed(file: InputFile, cell: str, line: int, ragged: list[arrow_csv.InvalidRow]) -> None:
+    """Refuse a file whose last row has a quote that is never closed: rows below it would be part of a cell.
+
+    Args:
+        file: the file, read to its end.
+        cell: the last cell of the last row that has all its fields.
+        line: the line of that row.
+        ragged: the rows behind it.
+    """
+    text = ragged[-1].text if ragged else cell
+    if not any(end in text for end in _ENDS):
+        return
+    if ragged:
+        is_open, line = text.count('"') % 2 == 1, ragged[-1].number
+    else:
+        is_open = not _end_of(file).rstrip(b"\r\n").endswith(b'"')
+    if is_open:
+        raise DataError(
+            f"File {file.path}: a quote that opens in line {line} is never closed, so that the rows below it can't be"
+            " told from one cell. Close it, or double each quote that is part of a text."
+        )
+
+
+def _end_of(file: InputFile) -> bytes:
+    with _unpacked(file) as lines:
+        end = b""
+        while block := lines.read(BLOCK):
+            end = (end + block)[-_SHOWN:]
+    return end
+
+
+def _header(file: InputFile) -> tuple[list[str], bool]:
+    """The names of the columns, and whether the file is compressed."""
     try:
-        with _bytes_of(file) as lines:
-            first = lines.readline().decode("utf-8-sig")
+        with _unpacked(file) as lines:
+            line, is_packed = lines.readline(), isinstance(lines, gzip.GzipFile)
+        if line.startswith(_UTF_16) or b"\0" in line:
+            raise DataError(
+                f"File {file.path} is no UTF-8; it looks like UTF-16. Write it again as UTF-8 with a header line."
+            )
+        first = line.decode("utf-8-sig")
         names = (
             [str(name) for name in arrow_csv.read_csv(pa.BufferReader(first.encode() + b"\n")).column_names]
             if first
             else []
         )
-    except (pa.ArrowInvalid, UnicodeDecodeError, OSError) as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"File {file.path}: its header can't be read: {error}. Write it as UTF-8 with a header line."
         ) from None
@@ -244,10 +293,15 @@ def _header(file: InputFile) -> list[str]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"File {file.path}: its header names {', '.join(twice)} more than once. Rename the columns.")
-    return names
+    return names, is_packed
 
 
 def _no_csv(file: InputFile, error: Exception) -> DataError:
+    if "straddling" in str(error):  # as pyarrow says it
+        return DataError(
+            f"File {file.path} can't be read as CSV: a line is longer than {_CSV_BLOCK >> 20} MB. Shorten it, or"
+            " close the quote that opens in it."
+        )
     return DataError(f"File {file.path} can't be read as CSV: {error}. Write it again as UTF-8 with a header line.")
 
 
@@ -257,6 +311,34 @@ def _no_csv(file: InputFile, error: Exception) -> DataError:
 def _bytes_of(file: InputFile, block: int = _SAMPLE) -> BinaryIO:
     """The bytes of a file, from its beginning on; in a cloud, with a request for each block."""
     return io.BufferedReader(_cloud_file(file), block) if is_cloud(file.path) else Path(file.path).open("rb")
+
+
+@contextmanager
+def _unpacked(file: InputFile) -> Iterator[gzip.GzipFile | BinaryIO]:
+    """What a file holds, from its beginning on."""
+    with _bytes_of(file) as raw:
+        is_packed = raw.read(len(_GZIP)) == _GZIP
+        raw.seek(0)
+        yield gzip.GzipFile(fileobj=raw) if is_packed else raw
+
+
+@contextmanager
+def _for_arrow(file: InputFile, *, is_packed: bool) -> Iterator[Any]:
+    """The same, to be read by pyarrow."""
+    with pa.PythonFile(_bytes_of(file, BLOCK)) if is_cloud(file.path) else pa.OSFile(file.path) as handle:
+        yield pa.CompressedInputStream(handle, "gzip") if is_packed else handle
+
+
+def _check_unchanged(file: InputFile) -> None:
+    """Refuse a file on the disk that has grown or shrunk; one in a cloud is read by its etag."""
+    if is_cloud(file.path):
+        return
+    size = Path(file.path).stat().st_size
+    if size != file.size:
+        raise DataError(
+            f"File {file.path} changed while the snapshot was taken: it had {file.size} bytes when it was found, and"
+            f" has {size} now. Take the snapshot again when nothing writes to it."
+        )
 
 
 def _cloud_file(file: InputFile) -> CloudFile:

@@ -8,6 +8,7 @@ Rules:
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 import polars as pl
@@ -60,8 +61,8 @@ def parse_rows(rows: pl.DataFrame, schema: Mapping[str, Column]) -> Parsed:
     missing = [name for name in schema if name not in rows.columns]
     if missing:
         raise DataError(
-            f"Columns {', '.join(missing)} are declared, but the rows have only {', '.join(_own(rows))}. Correct the"
-            " source or the declaration."
+            f"Columns {', '.join(missing)} are declared, but the rows have only {', '.join(_own(rows))}."
+            f"{_near(missing, rows, schema)} Correct the source or the declaration."
         )
     where: list[str] = [name for name in WHERE if name in rows.columns]
     quick = _quick(rows, schema, where)
@@ -160,6 +161,18 @@ def few_words(texts: pl.Series) -> list[str]:
 
 def _own(rows: pl.DataFrame) -> list[str]:
     return [name for name in rows.columns if not name.startswith("_")]
+
+
+def _near(missing: list[str], rows: pl.DataFrame, schema: Mapping[str, Column]) -> str:
+    """Which of the columns that nobody declared may be meant, by their letters and digits."""
+    free = {_letters(name): name for name in _own(rows) if name not in schema}
+    pairs = {name: get_close_matches(_letters(name), free, n=1) for name in missing}
+    meant = [f'"{free[found[0]]}" for "{name}"' for name, found in pairs.items() if found]
+    return f" Is it {', '.join(meant)}?" if meant else ""
+
+
+def _letters(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter.isalnum()) or name
 
 
 def _as_text(rows: pl.DataFrame, name: str) -> pl.Expr:

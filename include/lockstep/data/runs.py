@@ -29,12 +29,16 @@ MOST_CELLS: Final = 1 << 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """Where it stands, the file whose rows it holds, how many, and where each cell begins in bytes; last, the end."""
+    """Where it stands, the file whose rows it holds, how many, and where each cell begins in bytes; last, the end.
+
+    `check`: where it holds values for a check alone, the place of that among the dataset's.
+    """
 
     path: str
     file: str
     rows: int
     starts: tuple[int, ...]
+    check: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class Share:
     bucket: int
     buckets: int
     pieces: tuple[tuple[str, str, tuple[Span, ...]], ...]
+    check: int | None = None
 
 
 def leave_run(scratch: Scratch, path: str, file: str, frames: list[pl.DataFrame], cells: int) -> Run:
@@ -68,13 +73,13 @@ def _deal_out(frame: pl.DataFrame, parts: list[list[bytes]]) -> None:
 
 
 def shares_of(runs: list[Run]) -> Iterator[Share]:
-    """What each bucket is made of; how many there are follows from the rows of all runs."""
+    """What each bucket is made of; how many there are follows from the rows of all runs, which are of one kind."""
     buckets = buckets_of(sum(run.rows for run in runs))
     ordered = sorted(runs, key=lambda run: run.path)
     for bucket in range(buckets):
         pieces = tuple((run.path, run.file, spans) for run in ordered if (spans := _spans(run, bucket, buckets)))
         if pieces:
-            yield Share(bucket=bucket, buckets=buckets, pieces=pieces)
+            yield Share(bucket=bucket, buckets=buckets, pieces=pieces, check=ordered[0].check)
 
 
 def rows_of(scratch: Scratch, dataset: Dataset, share: Share) -> pl.DataFrame:

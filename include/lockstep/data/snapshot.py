@@ -9,6 +9,8 @@ Rules:
 - A snapshot whose files were removed is not known any more: the same content is taken again, into a folder of a name
   that was never removed.
 - Reading verifies the bytes of each part.
+- A snapshot that breaks a hard check is not recorded. Results of checks are part of no digest: they stand in the
+  manifest of the taking that was the first to make that content.
 """
 
 import importlib.metadata
@@ -16,20 +18,23 @@ import io
 import json
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
+from datetime import UTC
 from typing import Any, Final
 from uuid import uuid4
 
 import polars as pl
 
 from lockstep.data.bucket import RAW
+from lockstep.data.checking import Tally, check_evaluable
 from lockstep.data.content import content_digest
 from lockstep.data.engines import Submission, check_submittable, job_name, runner_of
-from lockstep.data.pipeline import close_scratch, is_open, open_scratch, run_pipeline
+from lockstep.data.pipeline import TALLY, close_scratch, is_open, open_scratch, run_pipeline
 from lockstep.data.profile import finish, merge
 from lockstep.data.rows import REASON
 from lockstep.data.sources import InputFile, find_files
 from lockstep.data.split import SPLIT
 from lockstep.data.taking import SPEC, Taking
+from lockstep.data.verdict import Counted, Result, results_of, stop_if_broken
 from lockstep.declare import Dataset
 from lockstep.errors import DataError, UsageError
 from lockstep.places import Dataflow, Direct, Engine
@@ -99,6 +104,7 @@ def start_snapshot(registry: Registry, dataset: Dataset, engine: Engine, name: s
     check(engine, f'Dataset "{dataset.name}"', registry.uri)
     files = find_files(dataset.source)
     check_submittable(engine, dataset, [file.path for file in files])
+    check_evaluable(dataset)
     taking = Taking(dataset=dataset, files=tuple(files), scratch=f"{SCRATCH}/{name}")
     registry.objects.put(f"{taking.scratch}/{SPEC}", taking.as_json())
     open_scratch(registry.objects, taking.scratch)
@@ -175,6 +181,7 @@ def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine
             " two days. Take the snapshot again."
         )
     bad = pl.concat(tables).sort(REASON, RAW, "_file", "_line", nulls_last=True)
+    results = _verdict(registry, taking, names, sum(summary["rows"] for summary in summaries), bad.height)
     if not summaries:
         raise DataError(_nothing_usable(dataset, files, bad))
     digest = digest_of(
@@ -209,11 +216,32 @@ def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine
         "libraries": {name: importlib.metadata.version(name) for name in ("apache-beam", "polars", "pyarrow")},
         "engine": str(engine),
         "origin": asdict(origin),
+        **({"checks": [result.as_json() for result in results]} if results else {}),
     }
     ref = _put_manifest(objects, folder, manifest, refs, finish(profile), buffer.getvalue())
     return SnapshotTaken(
         dataset=dataset.name, digest=digest, manifest=ref, rows=manifest["rows"], quarantined=bad.height
     )
+
+
+def _verdict(registry: Registry, taking: Taking, names: Collection[str], kept: int, quarantined: int) -> list[Result]:
+    """What the dataset's checks say; nothing of a dataset without checks, or of no rows.
+
+    Raises:
+        CheckFailed: one stops the snapshot.
+    """
+    dataset = taking.dataset
+    found = [json.loads(registry.objects.get_unverified(name)) for name in names if f"/{TALLY}" in name]
+    tally = sum(map(Tally.from_json, found), Tally())
+    if not dataset.checks or not tally.rows:
+        return []
+    past = registry.state().snapshots.get(dataset.name)
+    before = past[-1].fact.rows if past else None
+    today = registry.now().astimezone(UTC).date()
+    counted = Counted(tally=tally, kept=kept, quarantined=quarantined, before=before, today=today)
+    results = results_of(dataset, counted)
+    stop_if_broken(dataset, results)
+    return results
 
 
 def _settle(objects: Objects, part: ObjectRef, target: str) -> ObjectRef:

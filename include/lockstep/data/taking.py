@@ -2,15 +2,17 @@
 
 Rules:
 - It stands beside the pipeline's results, so that whoever carries it out, there or later, needs only its address.
-- A dataset comes back as it was declared, as far as a pipeline reads it: `clean` is found by its name.
+- A dataset comes back as it was declared, as far as a pipeline reads it: `clean`, and the schemas of its checks, are
+  found by their names.
 """
 
 import importlib
 import json
 from dataclasses import asdict, dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, Final
 
+from lockstep.checks import as_json, from_json
 from lockstep.data.sources import InputFile
 from lockstep.declare import COLUMN_TYPES, Dataset, HashSplit, Source
 from lockstep.errors import UsageError
@@ -32,7 +34,7 @@ class Taking:
         """The spec. A `clean` without a name to find it by can't be read again; see `engines.check_submittable`."""
         dataset = self.dataset
         clean = dataset.clean and f"{dataset.clean.__module__}:{dataset.clean.__qualname__}"
-        said = {
+        said: dict[str, Any] = {
             "name": dataset.name,
             "source": asdict(dataset.source),
             "key": dataset.key,
@@ -40,6 +42,8 @@ class Taking:
             "clean": clean,
             "split": asdict(dataset.split),
         }
+        if dataset.checks:
+            said["checks"] = [as_json(check) for check in dataset.checks]
         files = [asdict(file) for file in self.files]
         return json.dumps({"dataset": said, "files": files, "scratch": self.scratch}, ensure_ascii=False).encode()
 
@@ -49,7 +53,7 @@ def read_taking(objects: Objects, scratch: str) -> Taking:
 
     Raises:
         ObjectMissing: nothing stands there any more.
-        UsageError: `clean` can't be imported here.
+        UsageError: `clean`, or the schema of a check, can't be imported here.
     """
     found = json.loads(objects.get_unverified(f"{scratch}/{SPEC}"))
     said = found["dataset"]
@@ -58,18 +62,19 @@ def read_taking(objects: Objects, scratch: str) -> Taking:
         source=Source(**said["source"]),
         key=said["key"],
         columns={name: _TYPES[kind] | None if nullable else _TYPES[kind] for name, kind, nullable in said["columns"]},
-        clean=_imported(said["name"], said["clean"]) if said["clean"] else None,
+        clean=_imported(said["name"], "clean", said["clean"]) if said["clean"] else None,
         split=HashSplit(**said["split"]),
+        checks=[from_json(check, partial(_imported, said["name"], "check")) for check in said.get("checks", ())],
     )
     return Taking(dataset=dataset, files=tuple(InputFile(**file) for file in found["files"]), scratch=found["scratch"])
 
 
-def _imported(dataset: str, text: str) -> Any:  # noqa: ANN401  whatever bears that name
+def _imported(dataset: str, what: str, text: str) -> Any:  # noqa: ANN401  whatever bears that name
     module, _, name = text.partition(":")
     try:
         return reduce(getattr, name.split("."), importlib.import_module(module))
     except (ImportError, AttributeError) as error:
         raise UsageError(
-            f'Dataset "{dataset}": its clean, {module}.{name}, can\'t be imported here: {error}. Add the folder that'
+            f'Dataset "{dataset}": its {what}, {module}.{name}, can\'t be imported here: {error}. Add the folder that'
             " holds it to PYTHONPATH, or the package to the image."
         ) from error

@@ -85,10 +85,11 @@ def code_of(models: Iterable[Model]) -> dict[str, Path]:
 
 
 def code_of_clean(dataset: Dataset) -> dict[str, Path]:
-    """The files of a dataset's `clean`, as those of `code_of`."""
+    """The files of a dataset's `clean` and of the schemas of its checks, as those of `code_of`."""
     found: dict[str, Path] = {}
-    if dataset.clean is not None:
-        _add_code(f'Dataset "{dataset.name}"', dataset.clean, found)
+    for function in (dataset.clean, *(check.schema for check in dataset.checks)):
+        if function is not None:
+            _add_code(f'Dataset "{dataset.name}"', function, found)
     return found
 
 

@@ -9,7 +9,7 @@ from scipy.spatial import distance
 from lockstep.data.profile import finish, merge, profile_of
 from lockstep.data.split import SPLIT
 from lockstep.drift import figures
-from lockstep.drift.columns import BLANK, OTHERS, UNSEEN, Compared, compare
+from lockstep.drift.columns import BLANK, OTHERS, UNSEEN, Distances, compare
 from lockstep.drift.summaries import Numbers, Summary, Words, is_sketched, summaries_of
 
 
@@ -23,7 +23,7 @@ def summary(values: pl.Series, parts: int = 8) -> Summary:
     return summaries_of(profile, "key")["x"]
 
 
-def held(one: object, other: object, dtype: type[pl.DataType] | None = None) -> Compared:
+def held(one: object, other: object, dtype: type[pl.DataType] | None = None) -> Distances:
     """Compare two columns by their sketches."""
     return compare(*(summary(pl.Series(side, dtype=dtype)) for side in (one, other)))
 

@@ -126,6 +126,7 @@ def test_training_and_serving_work_where_airflow_and_beam_are_not_installed() ->
         ("lockstep.data", {"sklearn", "skops", "fastapi"}),
         ("lockstep.training", {"sklearn", "skops", "fastapi"}),
         ("lockstep.decisions", {"sklearn", "skops", "fastapi"}),
+        ("lockstep.monitoring", {"sklearn", "scipy", "skops", "fastapi", "datasketches"}),
         ("lockstep.cli", {"sklearn", "skops", "fastapi", "uvicorn"}),
     ],
 )

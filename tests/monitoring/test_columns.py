@@ -8,9 +8,15 @@ from scipy.spatial import distance
 
 from lockstep.data.profile import finish, merge, profile_of
 from lockstep.data.split import SPLIT
+<<<<<<< HEAD:tests/monitoring/test_columns.py
 from lockstep.monitoring import figures
 from lockstep.monitoring.columns import BLANK, OTHERS, UNSEEN, Compared, compare
 from lockstep.monitoring.summaries import Numbers, Summary, Words, is_sketched, summaries_of
+=======
+from lockstep.monitoring import figures
+from lockstep.monitoring.columns import BLANK, OTHERS, UNSEEN, Distances, compare
+from lockstep.monitoring.summaries import Numbers, Summary, Words, is_sketched, summaries_of
+>>>>>>> drift/drift:tests/monitoring/test_columns.py
 
 
 def summary(values: pl.Series, parts: int = 8) -> Summary:
@@ -23,7 +29,7 @@ def summary(values: pl.Series, parts: int = 8) -> Summary:
     return summaries_of(profile, "key")["x"]
 
 
-def held(one: object, other: object, dtype: type[pl.DataType] | None = None) -> Compared:
+def held(one: object, other: object, dtype: type[pl.DataType] | None = None) -> Distances:
     """Compare two columns by their sketches."""
     return compare(*(summary(pl.Series(side, dtype=dtype)) for side in (one, other)))
 

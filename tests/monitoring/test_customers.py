@@ -8,10 +8,13 @@ import polars as pl
 import pytest
 from sklearn.datasets import load_diabetes, load_digits
 
+from demo import simulate
 from demo.simulate import COMPETITOR_OPENS
 from groups.churn import clean_customers, customers
 from lockstep.data import parse_rows
 from lockstep.monitoring import DriftReport, Limits, Verdict, measure_rows
+
+SEED = 300  # any
 
 
 def held(one: pl.DataFrame, other: pl.DataFrame) -> DriftReport:
@@ -54,6 +57,19 @@ def test_the_month_of_the_competitor(month: Callable[[int], pl.DataFrame]) -> No
         assert report.verdict is Verdict.DRIFT
         assert report.says.endswith(": label Churn.")
         assert report.column("Churn").says.startswith("Label Churn has drifted: true went from ")
+
+
+@pytest.mark.slow
+def test_two_quiet_years(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 24 months without a competitor, none is said to differ from the month before."""
+    monkeypatch.setattr(simulate, "COMPETITOR_OPENS", 1_000)
+    people = simulate._first_month(simulate.CUSTOMERS, SEED)
+    before = clean_customers(parse_rows(simulate._as_text(people, SEED), customers.schema).good)
+    for month in range(2, 26):
+        people = simulate._next_month(people, month, SEED)
+        now = clean_customers(parse_rows(simulate._as_text(people, SEED), customers.schema).good)
+        assert held(before, now).verdict is Verdict.QUIET
+        before = now
 
 
 def test_planted_in_data_of_others(dice: np.random.Generator) -> None:

@@ -94,6 +94,7 @@ def test_weights_are_what_the_models_look_at(released: Shop) -> None:
     assert weights.get("leaves", 0.0) < 0.2
     assert (report.reference.name, report.current.name) == ("shoppers@1", "shoppers@1")
     assert report.verdict is Verdict.QUIET
+    assert report.notes == ("Both sides are the same snapshot: there is no newer one. Take one, or name requests.",)
 
 
 def test_sides_can_be_named(released: Shop, tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ class Bin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class Distances:
     """The figures of one column.
 
     Attributes:
@@ -64,7 +64,7 @@ class Compared:
         return float(np.abs(shares[:, 0] - shares[:, 1]).max())
 
 
-def compare(reference: Summary, current: Summary) -> Compared:
+def compare(reference: Summary, current: Summary) -> Distances:
     """Hold two summaries of one kind, each of a row at least, against each other.
 
     Raises:
@@ -79,7 +79,7 @@ def compare(reference: Summary, current: Summary) -> Compared:
     raise TypeError("numbers and words have no distance")
 
 
-def _numbers(reference: Numbers, current: Numbers) -> Compared:
+def _numbers(reference: Numbers, current: Numbers) -> Distances:
     edges = np.unique(reference.values.quantiles([rank / _BINS for rank in range(1, _BINS)]))
     counts = [_histogram(side, edges) for side in (reference, current)]
     labels = _labels(edges)
@@ -101,16 +101,16 @@ def _numbers(reference: Numbers, current: Numbers) -> Compared:
         "reference_mean": reference.values.mean(),
         "current_mean": current.values.mean(),
     }
-    return Compared(
+    return Distances(
         psi=figures.population_stability(*counts), others=others, p=p, doubt=doubt, bins=_bins(labels, *counts)
     )
 
 
-def _blanks(reference: Summary, current: Summary) -> Compared:
+def _blanks(reference: Summary, current: Summary) -> Distances:
     """Where one side has no value at all, only blanks can be counted."""
     one, other = (np.asarray([side.known, side.nulls], dtype=np.float64) for side in (reference, current))
     psi, p = figures.population_stability(one, other), _blank_p(reference, current)
-    return Compared(psi=psi, others={}, p=p, doubt=0.0, bins=_bins(["(a value)", BLANK], one, other))
+    return Distances(psi=psi, others={}, p=p, doubt=0.0, bins=_bins(["(a value)", BLANK], one, other))
 
 
 def _histogram(side: Numbers, edges: Floats) -> Floats:
@@ -129,7 +129,7 @@ def _blank_p(reference: Summary, current: Summary) -> float:
     return figures.two_proportions(reference.nulls, reference.rows, current.nulls, current.rows)
 
 
-def _words(reference: Words, current: Words) -> Compared:
+def _words(reference: Words, current: Words) -> Distances:
     named = [word for word, _ in _by_count(reference.counts)[:_CATEGORIES]]
     unseen = _unseen(reference, current)
     labels = [*named]
@@ -157,7 +157,7 @@ def _words(reference: Words, current: Words) -> Compared:
     }
     names = tuple(word for word, _ in _by_count(unseen)[:_NAMED])
     psi = figures.population_stability(one, other)
-    return Compared(psi=psi, others=others, p=tested.p, doubt=doubt, bins=_bins(labels, one, other), unseen=names)
+    return Distances(psi=psi, others=others, p=tested.p, doubt=doubt, bins=_bins(labels, one, other), unseen=names)
 
 
 def _unseen(reference: Words, current: Words) -> dict[str, int]:

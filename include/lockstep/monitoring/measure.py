@@ -9,6 +9,8 @@ Rules:
 """
 
 from collections.abc import Collection
+from dataclasses import replace
+from importlib.util import find_spec
 from typing import Final
 
 import polars as pl
@@ -27,6 +29,7 @@ from lockstep.registry import Registry, SnapshotTaken, State, Version
 from lockstep.training.features import forbidden_columns
 
 DEFAULT: Final = Limits()
+_SAME: Final = "Both sides are the same snapshot: there is no newer one. Take one, or name requests."
 
 
 def measure(
@@ -53,10 +56,11 @@ def measure(
         limits: what counts as drift.
 
     Raises:
-        UsageError: no such snapshot or group, or nothing says what the reference is.
+        UsageError: no such snapshot or group, nothing says what the reference is, or a library is not installed.
         DataError: requests can't be read, or none can be used.
         ObjectMissing, ObjectDamaged, VersionRemoved: a file is not what the log promises.
     """
+    _check_installed()
     if current is not None and requests is not None:
         raise UsageError(f"Both snapshot {current} and requests are to be held against the reference; name one.")
     declared, home, state = graph.dataset(dataset), group_of(graph, dataset, group), registry.state()
@@ -65,7 +69,8 @@ def measure(
     old = side_of_snapshot(registry, declared, before, limits, 0)
     if requests is None:
         now = newest_snapshot(state, declared) if current is None else _snapshot(state, declared, current)
-        return hold(old, side_of_snapshot(registry, declared, now, limits, 1), lens, limits)
+        report = hold(old, side_of_snapshot(registry, declared, now, limits, 1), lens, limits)
+        return report if now.digest != before.digest else replace(report, notes=(*report.notes, _SAME))
     asked = Asked(graph=graph, group=home, given=requests, labels=lens.hidden - {declared.key})
     new = side_of_requests(registry, declared, asked, limits)
     answered = None
@@ -119,6 +124,14 @@ def measure_rows(
         for place, (rows, name) in enumerate(((reference, "the reference"), (current, "what is new")))
     )
     return hold(old, new, lens, limits)
+
+
+def _check_installed() -> None:
+    if find_spec("datasketches") is None:
+        raise UsageError(
+            "Drift needs datasketches, which is not installed here. Install airflow-provider-lockstep[beam], or measure it"
+            " where snapshots are taken."
+        )
 
 
 def group_of(graph: Graph, dataset: str, group: str | None) -> str:

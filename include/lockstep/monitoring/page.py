@@ -93,7 +93,7 @@ def _overview(report: Document) -> str:
             axes.axvline(limit, color=INK, linewidth=0.8, linestyle=style)
         axes.invert_yaxis()
         axes.set_xlim(left=0)
-        axes.set_xlabel("population stability index (dotted: moved, dashed: drift)")
+        axes.set_xlabel("PSI (dotted: moved, dashed: drift)")
         return figure("How far each column lies from the reference", plot.svg())
 
 

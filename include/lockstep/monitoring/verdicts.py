@@ -83,10 +83,10 @@ def _how(column: ColumnDrift) -> str:
 
 
 def _decision(decision: DecisionDrift, limits: Limits) -> DecisionDrift:
-    name = f"{decision.threshold} says {decision.decision}"
+    name = f"Threshold {decision.threshold} says {decision.decision}"
     sides = (decision.reference, decision.current)
     if decision.p_corrected is None or decision.moved is None:
-        return _untested(decision, f'The decision "{name}"', (sides[0].whole, sides[1].whole), limits)
+        return _untested(decision, f"Threshold {decision.threshold}", (sides[0].whole, sides[1].whole), limits)
     rates = " and ".join(_percent(side.rate or 0.0) for side in sides)
     size = f"p {_p(decision.p_corrected)}"
     if abs(decision.moved) >= limits.rate and decision.p_corrected < limits.alpha:
@@ -116,7 +116,7 @@ def _untested(figure: _Figure, name: str, rows: tuple[int, int], limits: Limits)
 
 
 def _said(figure: _Figure, verdict: Verdict, says: str) -> _Figure:
-    return replace(figure, verdict=verdict, says=says[:1].upper() + says[1:])
+    return replace(figure, verdict=verdict, says=says)
 
 
 # ----------------------------------------------------------------------------------------------------------- the whole

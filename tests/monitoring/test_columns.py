@@ -8,15 +8,9 @@ from scipy.spatial import distance
 
 from lockstep.data.profile import finish, merge, profile_of
 from lockstep.data.split import SPLIT
-<<<<<<< HEAD:tests/monitoring/test_columns.py
-from lockstep.monitoring import figures
-from lockstep.monitoring.columns import BLANK, OTHERS, UNSEEN, Compared, compare
-from lockstep.monitoring.summaries import Numbers, Summary, Words, is_sketched, summaries_of
-=======
 from lockstep.monitoring import figures
 from lockstep.monitoring.columns import BLANK, OTHERS, UNSEEN, Distances, compare
 from lockstep.monitoring.summaries import Numbers, Summary, Words, is_sketched, summaries_of
->>>>>>> drift/drift:tests/monitoring/test_columns.py
 
 
 def summary(values: pl.Series, parts: int = 8) -> Summary:

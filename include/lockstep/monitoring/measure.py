@@ -129,8 +129,8 @@ def measure_rows(
 def _check_installed() -> None:
     if find_spec("datasketches") is None:
         raise UsageError(
-            "Drift needs datasketches, which is not installed here. Install airflow-provider-lockstep[beam], or measure it"
-            " where snapshots are taken."
+            "Drift needs datasketches, which is not installed here. Install airflow-provider-lockstep[beam], or measure"
+            " it where snapshots are taken."
         )
 
 

@@ -2,13 +2,15 @@
 
 Rules:
 - One event for each thing that it is due about: production, and the newest snapshots. However often it is looked at,
-  and by however many runs, what was said already is not said again; Airflow's own events are the memory.
+  and by however many runs, what was said is not said again for a day; Airflow's own events are the memory. After a day
+  it is said again, since a retraining that was paused, or failed, has not heard it.
 - Where each model has a version on the newest snapshots, nothing is started: somebody has to look at those.
 - It changes nothing in the registry.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from airflow.sdk import BaseOperator, Context
 from airflow.sdk.exceptions import AirflowSkipException
@@ -16,6 +18,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from lockstep.graph import Graph
 from lockstep_airflow.assets import due_of
 from lockstep_airflow.tasks import open_registry, registry_of_run, reported
+
+AGAIN: Final = timedelta(days=1)
 
 
 class DueOperator(BaseOperator):
@@ -39,16 +43,16 @@ class DueOperator(BaseOperator):
         if not found.is_due:
             raise AirflowSkipException(found.says)
         if found.trained:
-            made = ", ".join(found.trained)
-            raise AirflowSkipException(f"{made} were trained on {', '.join(found.snapshots)}: promote what is good.")
+            raise AirflowSkipException(f"{found.says} Promote what is good.")
         asset = due_of(self.group)
-        if found.about in _said(context["inlet_events"][asset]):
-            raise AirflowSkipException("That it is to be retrained for this was said before; see the asset's events.")
+        if _was_said(context["inlet_events"][asset], found.about, datetime.now(UTC)):
+            raise AirflowSkipException(f"{found.says} That was said before: see the events of asset {asset.name}.")
         context["outlet_events"][asset].extra = found.as_json()
         return found.as_json()
 
 
-def _said(events: Any) -> list[str]:  # noqa: ANN401  Airflow's sequence has no public type
-    """What the last event was about; events from elsewhere, as a person's, are about nothing that is known here."""
-    last = events[-1:] if len(events) else []
-    return [str(event.extra.get("about", "")) for event in last]
+def _was_said(events: Any, about: str, now: datetime) -> bool:  # noqa: ANN401  Airflow's sequence has no public type
+    """Whether the last event is about the same, and not old; those that others sent are about nothing known here."""
+    for event in events[-1:] if len(events) else ():
+        return event.extra.get("about") == about and now - event.timestamp < AGAIN
+    return False

@@ -48,6 +48,7 @@ def test_who_has_retrained_on_it_is_named(released: Shop, tmp_path: Path, monkey
     found = look(released.registry, GRAPH, "shop")
     assert found.is_due
     assert found.trained == tuple(made[model.name].ref for model in GRAPH.group("shop").models)
+    assert found.says == f"shop is due, and was trained on the newest data already: {', '.join(found.trained)}."
 
 
 def test_the_past_is_looked_at_as_it_was(released: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ Rules:
 - It is for the whole group at once, on one snapshot of each dataset, so that siblings stay together.
 - A distance counts where it is sure as well: its p value, corrected for all figures of its report, is below `alpha`.
 - What can't be said (too few rows, nothing in production) is no reason to retrain, and is told as that.
-- `about` names what was looked at: production, and the newest snapshots. Who has retrained for it once need not again.
+- `about` names what was looked at: production, and the newest snapshots. Who has trained on these once need not again.
 """
 
 from collections.abc import Sequence
@@ -70,7 +70,7 @@ class Due:
         answers: to each condition that it is made of.
         about: a digest of production and the newest snapshots.
         snapshots: those that a retraining would be on.
-        trained: model versions that were trained on these already, where each model has one.
+        trained: the newest version of each model on these, where each has one: to train again would give them again.
         says: in a sentence.
     """
 

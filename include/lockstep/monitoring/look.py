@@ -127,9 +127,17 @@ def _look(
             {"production": production.digest, "snapshots": {name: one.digest for name, one in newest.items()}}
         ),
         snapshots=tuple(sorted(one.ref for one in newest.values())),
-        trained=_trained(state, group, newest) if fresh else (),
-        says=f"{group.name} is {'' if is_due else 'not '}to be retrained.",
+        trained=(trained := _trained(state, group, newest)),
+        says=_says(group, trained, is_due=is_due),
     )
+
+
+def _says(group: Group, trained: tuple[str, ...], *, is_due: bool) -> str:
+    if not is_due:
+        return f"{group.name} is not to be retrained."
+    if trained:
+        return f"{group.name} is due, and was trained on the newest data already: {', '.join(trained)}."
+    return f"{group.name} is to be retrained."
 
 
 def _reference(state: State, dataset: str, models: Sequence[Version[ModelTrained]]) -> Version[SnapshotTaken]:

@@ -2,7 +2,7 @@
 
 Rules:
 - A condition can be written as it was declared, and compared. `lockstep.monitoring` looks whether it is met.
-- It speaks of what is in production, and of data that is newer than what production was trained on.
+- It speaks of data that is newer than what the group was last trained on; without such data nothing is due.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class Drifted:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """The oldest model in production was trained so many days ago, or more."""
+    """The group was last trained so many days ago, or more."""
 
     days: float
 
@@ -42,7 +42,7 @@ class Age:
 
 @dataclass(frozen=True, slots=True)
 class RowsAdded:
-    """The newest snapshot has more rows than production was trained on, by this share of these, or more."""
+    """The newest snapshot has more rows than the group was trained on, by this share of these, or more."""
 
     share: float
 
@@ -108,7 +108,7 @@ def drift(*, psi: float = 0.2, columns: str | Sequence[str] = IMPORTANT) -> Drif
 
 
 def age(*, days: float) -> Age:
-    """Retrain where the oldest model in production was trained so many days ago.
+    """Retrain where the group was last trained so many days ago, as a whole.
 
     Raises:
         DeclarationError: it is not above 0.
@@ -118,7 +118,7 @@ def age(*, days: float) -> Age:
 
 
 def rows_added(share: float) -> RowsAdded:
-    """Retrain where there are more rows than production was trained on, by this share of these (0.1: a tenth more).
+    """Retrain where there are more rows than the group was trained on, by this share of these (0.1: a tenth more).
 
     Raises:
         DeclarationError: it is not above 0.

@@ -4,7 +4,6 @@ Rules:
 - One event for each thing that it is due about: production, and the newest snapshots. However often it is looked at,
   and by however many runs, what was said is not said again for a day; Airflow's own events are the memory. After a day
   it is said again, since a retraining that was paused, or failed, has not heard it.
-- Where each model has a version on the newest snapshots, nothing is started: somebody has to look at those.
 - It changes nothing in the registry.
 """
 
@@ -42,8 +41,6 @@ class DueOperator(BaseOperator):
         self.log.info("%s", found.as_text())
         if not found.is_due:
             raise AirflowSkipException(found.says)
-        if found.trained:
-            raise AirflowSkipException(f"{found.says} Promote what is good.")
         asset = due_of(self.group)
         if _was_said(context["inlet_events"][asset], found.about, datetime.now(UTC)):
             raise AirflowSkipException(f"{found.says} That was said before: see the events of asset {asset.name}.")

@@ -4,7 +4,7 @@ Rules:
 - It is for the whole group at once, on one snapshot of each dataset, so that siblings stay together.
 - A distance counts where it is sure as well: its p value, corrected for all figures of its report, is below `alpha`.
 - What can't be said (too few rows, nothing in production) is no reason to retrain, and is told as that.
-- `about` names what was looked at: production, and the newest snapshots. Who has trained on these once need not again.
+- `about` names what was looked at, so that nobody is told twice.
 """
 
 from collections.abc import Sequence
@@ -37,15 +37,13 @@ class Facts:
 
     Attributes:
         now: when it is looked.
-        trained: when the oldest model in production was trained.
-        reports: of each dataset with a snapshot that is newer than what production was trained on.
-        unchanged: the snapshots of the other datasets.
+        trained: when the group was last trained as a whole; the first of its models.
+        reports: of each dataset with a snapshot that is newer than what it was trained on.
     """
 
     now: datetime
     trained: datetime
     reports: tuple[DriftReport, ...]
-    unchanged: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,9 +66,8 @@ class Due:
     Attributes:
         rule: the condition that the graph declares.
         answers: to each condition that it is made of.
-        about: a digest of production and the newest snapshots.
+        about: a digest of the snapshots that it was trained on, and of the newest.
         snapshots: those that a retraining would be on.
-        trained: the newest version of each model on these, where each has one: to train again would give them again.
         says: in a sentence.
     """
 
@@ -80,7 +77,6 @@ class Due:
     answers: tuple[Answer, ...]
     about: str
     snapshots: tuple[str, ...]
-    trained: tuple[str, ...]
     says: str
 
     def as_json(self) -> dict[str, Any]:
@@ -93,7 +89,6 @@ class Due:
             "answers": [answer.as_json() for answer in self.answers],
             "about": self.about,
             "snapshots": list(self.snapshots),
-            "trained": list(self.trained),
         }
 
     def as_text(self) -> str:
@@ -116,10 +111,6 @@ def answer(condition: Simple, facts: Facts) -> Answer:
     """What becomes of one condition, in a sentence."""
     if isinstance(condition, Age):
         return _age(condition, facts)
-    if not facts.reports:
-        seen = ", ".join(facts.unchanged)
-        says = f"there is no newer data than production was trained on ({seen})"
-        return Answer(condition=str(condition), is_met=False, says=says)
     if isinstance(condition, RowsAdded):
         return _rows_added(condition, facts.reports)
     if isinstance(condition, DecisionRateMoves):
@@ -129,7 +120,7 @@ def answer(condition: Simple, facts: Facts) -> Answer:
 
 def _age(condition: Age, facts: Facts) -> Answer:
     days = (facts.now - facts.trained) / _DAY
-    says = f"the oldest model in production was trained {days:.1f} days ago, on {facts.trained:%Y-%m-%d}"
+    says = f"it was trained {days:.1f} days ago, on {facts.trained:%Y-%m-%d}"
     return Answer(condition=str(condition), is_met=days >= condition.days, says=says)
 
 

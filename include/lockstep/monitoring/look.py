@@ -2,6 +2,9 @@
 
 Rules:
 - It reads the registry and changes nothing in it.
+- Newer data is held against what the group was last trained on as a whole, released or not: candidates that wait for
+  somebody are not trained again because production is old. Scores and decisions are those of production.
+- Without newer data nothing is due, since the same recipe would give the same versions.
 - At an earlier point it sees what was known then: production, and the snapshots that had been taken.
 - What can't be looked at any more, since its files were removed, is told as that.
 """
@@ -98,72 +101,67 @@ def _look(
 ) -> Due:
     production = state.production(group.name)
     if production is None:
-        says = f"{group.name} is not to be retrained: nothing of it is in production, to hold newer data against."
-        return Due(
-            group=group.name, rule=str(rule), is_due=False, answers=(), about="", snapshots=(), trained=(), says=says
-        )
+        return _not_due(group, rule, "nothing of it is in production, to hold newer data against")
     released = {model.name: production.members.get(model_key(model.name)) for model in group.models}
     models = [state.model_by_digest(name, digest) for name, digest in released.items() if digest is not None]
-    newest = {name: newest_snapshot(state, graph.dataset(name)) for name in {model.fact.dataset for model in models}}
-    fresh = {name: one for name, one in newest.items() if one.digest != _reference(state, name, models).digest}
+    datasets = sorted({model.fact.dataset for model in models})
+    bases = {name: _basis(state, name, [model for model in models if model.fact.dataset == name]) for name in datasets}
+    newest = {name: newest_snapshot(state, graph.dataset(name)) for name in datasets}
+    fresh = [name for name in datasets if newest[name].digest != bases[name].snapshot.digest]
+    if not fresh:
+        seen = ", ".join(base.snapshot.ref for base in bases.values())
+        return _not_due(group, rule, f"there is no newer data than {seen}, on which it was trained")
     needs_data = any(not isinstance(condition, Age) for condition in simple_ones(rule))
     facts = Facts(
         now=now,
-        trained=min(model.recorded.at for model in models),
+        trained=min(base.at for base in bases.values()),
         reports=tuple(
-            measure_at(registry, graph, name, group.name, state, limits)
-            for name in (sorted(fresh) if needs_data else ())
+            measure_at(registry, graph, name, group.name, state, bases[name].snapshot, limits)
+            for name in (fresh if needs_data else ())
         ),
-        unchanged=tuple(sorted(one.ref for name, one in newest.items() if name not in fresh)),
     )
-    answers = tuple(answer(condition, facts) for condition in simple_ones(rule))
     is_due = is_met(rule, facts)
     return Due(
         group=group.name,
         rule=str(rule),
         is_due=is_due,
-        answers=answers,
-        about=digest_of(
-            {"production": production.digest, "snapshots": {name: one.digest for name, one in newest.items()}}
-        ),
-        snapshots=tuple(sorted(one.ref for one in newest.values())),
-        trained=(trained := _trained(state, group, newest)),
-        says=_says(group, trained, is_due=is_due),
+        answers=tuple(answer(condition, facts) for condition in simple_ones(rule)),
+        about=digest_of({name: [bases[name].snapshot.digest, newest[name].digest] for name in datasets}),
+        snapshots=tuple(newest[name].ref for name in datasets),
+        says=f"{group.name} is {'' if is_due else 'not '}to be retrained.",
     )
 
 
-def _says(group: Group, trained: tuple[str, ...], *, is_due: bool) -> str:
-    if not is_due:
-        return f"{group.name} is not to be retrained."
-    if trained:
-        return f"{group.name} is due, and was trained on the newest data already: {', '.join(trained)}."
-    return f"{group.name} is to be retrained."
+def _not_due(group: Group, rule: When, why: str) -> Due:
+    says = f"{group.name} is not to be retrained: {why}."
+    return Due(group=group.name, rule=str(rule), is_due=False, answers=(), about="", snapshots=(), says=says)
 
 
-def _reference(state: State, dataset: str, models: Sequence[Version[ModelTrained]]) -> Version[SnapshotTaken]:
-    """The newest snapshot that a model in production was trained on."""
-    own = [model for model in models if model.fact.dataset == dataset]
-    return max((state.snapshot_by_digest(dataset, model.fact.snapshot) for model in own), key=lambda one: one.number)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Basis:
+    """What newer data is held against, and when the first of the models on it was trained."""
+
+    snapshot: Version[SnapshotTaken]
+    at: datetime
 
 
-def _trained(state: State, group: Group, newest: dict[str, Version[SnapshotTaken]]) -> tuple[str, ...]:
-    """For each model the newest version on these snapshots; empty where one has none."""
-    found = []
-    for model in group.models:
-        snapshot = newest.get(model.dataset)
-        own = None if snapshot is None else _newest_on(state, model.name, snapshot)
-        if own is None:
-            return ()
-        found.append(own.ref)
-    return tuple(found)
+def _basis(state: State, dataset: str, models: Sequence[Version[ModelTrained]]) -> _Basis:
+    """What production was trained on, or what all its models have been trained on since."""
+    since = [{one.fact.snapshot: one for one in _behind(state, model)} for model in models]
+    common = set(since[0]).intersection(*since[1:])
+    snapshots = [state.snapshot_by_digest(dataset, digest) for digest in common]
+    own = max((state.snapshot_by_digest(dataset, model.fact.snapshot) for model in models), key=_number)
+    latest = max([own, *snapshots], key=_number)
+    if latest.digest not in common:
+        return _Basis(snapshot=own, at=min(model.recorded.at for model in models))
+    return _Basis(snapshot=latest, at=min(made[latest.digest].recorded.at for made in since))
 
 
-def _newest_on(state: State, name: str, snapshot: Version[SnapshotTaken]) -> Version[ModelTrained] | None:
-    past = state.models.get(name, ())
-    for place in range(len(past) - 1, -1, -1):
-        version = past[place]
-        if version.fact.snapshot == snapshot.digest:
-            return version
-        if version.recorded.number < snapshot.recorded.number:
-            return None  # what is older was trained before there was this snapshot
-    return None
+def _behind(state: State, version: Version[ModelTrained]) -> Iterator[Version[ModelTrained]]:
+    """The versions of a model that were trained later."""
+    past = state.models[version.name]
+    return (past[place] for place in range(version.number, len(past)))
+
+
+def _number(version: Version[SnapshotTaken]) -> int:
+    return version.number

@@ -80,17 +80,22 @@ def measure(
 
 
 def measure_at(
-    registry: Registry, graph: Graph, dataset: str, group: str, state: State, limits: Limits = DEFAULT
+    registry: Registry,
+    graph: Graph,
+    dataset: str,
+    group: str,
+    state: State,
+    before: Version[SnapshotTaken],
+    limits: Limits = DEFAULT,
 ) -> DriftReport:
-    """As `measure` by its defaults would have held it at `state`, which may be one of the past.
+    """Hold the newest snapshot at `state`, which may be one of the past, against `before`.
 
     Raises:
-        UsageError, ObjectMissing, ObjectDamaged, VersionRemoved: as there.
+        UsageError, ObjectMissing, ObjectDamaged, VersionRemoved: as `measure`.
     """
     declared, lens = graph.dataset(dataset), _lens(registry, graph, dataset, group, state)
-    before, now = _reference(state, declared, lens.production, None), newest_snapshot(state, declared)
-    sides = (side_of_snapshot(registry, declared, one, limits, place) for place, one in enumerate((before, now)))
-    return hold(next(sides), next(sides), lens, limits)
+    old = side_of_snapshot(registry, declared, before, limits, 0)
+    return hold(old, side_of_snapshot(registry, declared, newest_snapshot(state, declared), limits, 1), lens, limits)
 
 
 def _lens(registry: Registry, graph: Graph, dataset: str, group: str, state: State) -> Lens:

@@ -131,3 +131,17 @@ def test_rules_are_put_together(report: Callable[[float, int], DriftReport]) -> 
     assert is_met(any_of(rows_added(0.5), age(days=30)), held)
     assert not is_met(all_of(rows_added(0.5), age(days=30)), held)
     assert is_met(all_of(age(days=1), any_of(rows_added(0.5), age(days=2))), held)
+
+
+def test_a_label_counts_by_its_shares() -> None:
+    """Where a tenth of the rows says something else, the index stays small, and the label drifts."""
+    dice = np.random.default_rng(3)
+    before, now = (
+        rows(0, 2000, first).with_columns(left=pl.Series(dice.random(2000) < share))
+        for first, share in ((0, 0.2), (5000, 0.3))
+    )
+    held = measure_rows(before, now, dataset="people", key="id", labels=["left"])
+    found = answer(drift(psi=0.2), facts(held))
+    assert (held.column("left").psi or 0.0) < 0.2
+    assert found.is_met is True
+    assert "label left, of which a share moves by " in found.says

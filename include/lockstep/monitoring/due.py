@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from lockstep.monitoring.report import ColumnDrift, DriftReport, Role
+from lockstep.monitoring.limits import Limits
+from lockstep.monitoring.report import ColumnDrift, DriftReport, Role, Verdict
 from lockstep.monitoring.verdicts import is_important
 from lockstep.retraining import (
     IMPORTANT,
@@ -163,11 +164,7 @@ def _drift(condition: Drifted, reports: Sequence[DriftReport]) -> Answer:
     tested = [(column, report) for column, report in asked if column.psi is not None and column.p_corrected is not None]
     if not tested:
         return Answer(condition=str(condition), is_met=None, says="no such column could be compared" + _why(reports))
-    far = [
-        column
-        for column, report in tested
-        if (column.psi or 0.0) >= condition.psi and (column.p_corrected or 0.0) < report.limits.alpha
-    ]
+    far = [column for column, report in tested if _is_far(column, condition.psi, report.limits)]
     if not far:
         most = max((column for column, _ in tested), key=lambda column: column.psi or 0.0)
         return Answer(condition=str(condition), is_met=False, says=f"the farthest of {len(tested)} is {_told(most)}")
@@ -175,6 +172,13 @@ def _drift(condition: Drifted, reports: Sequence[DriftReport]) -> Answer:
     more = f", and {len(far) - _NAMED} more" if len(far) > _NAMED else ""
     says = f"{'; '.join(map(_told, far[:_NAMED]))}{more}"
     return Answer(condition=str(condition), is_met=True, says=says)
+
+
+def _is_far(column: ColumnDrift, psi: float, limits: Limits) -> bool:
+    """Surely as far as `psi`; of a label it is enough that its shares drift by the limits of the report."""
+    if column.role is Role.LABEL and column.verdict is Verdict.DRIFT:
+        return True
+    return (column.psi or 0.0) >= psi and (column.p_corrected or 0.0) < limits.alpha
 
 
 def _counts(condition: Drifted, column: ColumnDrift, report: DriftReport) -> bool:
@@ -206,6 +210,8 @@ def _weighted(condition: Drifted, reports: Sequence[DriftReport]) -> Answer:
 
 
 def _told(column: ColumnDrift) -> str:
+    if column.role is Role.LABEL and column.moved is not None:
+        return f"label {column.name}, of which a share moves by {column.moved:.1%}{_sure(column.p_corrected)}"
     weight = "" if column.weight is None else f", {column.weight:.0%} of what the models look at"
     return f"{column.name} {column.psi:.3f}{_sure(column.p_corrected)}{weight}"
 

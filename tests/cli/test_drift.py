@@ -34,6 +34,9 @@ def test_drift_ends_with_1(released: Desk, run: Command, biopsies: Path, tmp_pat
     assert done.status == 1
     assert done.out.startswith("drift biopsies: drift. twice.csv (569 rows) is not what biopsies@1 was: columns ")
     assert run("drift", "biopsies", "--requests", "log:2d").status == 1
+    words = [word for name in ("psi=99", "rate=0.99", "auc=0.9999") for word in ("--limit", name)]
+    lenient = run("drift", "biopsies", "--requests", str(tmp_path / "twice.csv"), *words, "--json")
+    assert (lenient.status, lenient.document["limits"]["psi"]) == (0, 99.0)
     assert "there are none" in run("drift", "biopsies", "--requests", "log").err
 
 
@@ -44,6 +47,9 @@ def test_drift_ends_with_1(released: Desk, run: Command, biopsies: Path, tmp_pat
         (("biopsies", "--against", "biopsies@7"), 2, 'There is no snapshot "biopsies@7"'),
         (("biopsies", "--requests", "log:all"), 2, '--requests log:all: after "log:" stands a time span'),
         (("biopsies", "--requests", "nothing.csv"), 1, "no file matches"),
+        (("biopsies", "--limit", "psy=1"), 2, "--limit psy=1: there is no limit 'psy'; there are alpha, psi, moved, "),
+        (("biopsies", "--limit", "rows=few"), 2, "--limit rows=few: 'few' is no number; write rows=200."),
+        (("biopsies", "--limit", "auc=2"), 2, "Limits: auc=2.0 is no limit; it is above 0.5, and below 1."),
         (("biopsies", "--html", "nowhere/x.html"), 2, 'can\'t be written: there is no folder "nowhere".'),
     ],
 )

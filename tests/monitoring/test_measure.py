@@ -1,5 +1,6 @@
 """Drift of a released shop, by its registry: sides, scores, decisions, weights, requests, the log, and old profiles."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from lockstep import Api, Graph
+from lockstep import Api, Graph, Model
 from lockstep.data import snapshot, take_snapshot
 from lockstep.data.profile import Profile, finish
 from lockstep.data.sources import DATA_VARIABLE
@@ -17,6 +18,7 @@ from lockstep.decisions import Logged
 from lockstep.errors import DataError, UsageError
 from lockstep.journal import Answered, DecisionLog, InRegistry, layout_of
 from lockstep.monitoring import DriftReport, Limits, Role, Verdict, measure
+from lockstep.monitoring.columns import UNSEEN
 from lockstep.monitoring.sides import profile_at
 from lockstep.registry import Registry
 from lockstep.serving import Decider
@@ -106,6 +108,24 @@ def test_sides_can_be_named(released: Shop, tmp_path: Path) -> None:
     alone = measure(released.registry, graph, "shoppers", against="shoppers@1", limits=FEW)
     assert (alone.scores, alone.decisions, alone.models, alone.weights) == ((), (), {}, {})
     assert alone.column("spend").verdict is Verdict.DRIFT
+
+
+def test_private_words_are_not_shown(released: Shop, tmp_path: Path) -> None:
+    """Of a private column the report has the figures, and none of its values."""
+    again(released, tmp_path / "in", richer)
+    open_one = measure(released.registry, shop.graph, "shoppers", against="shoppers@1", limits=FEW)
+    declared = Graph([Api("only_calls", decides=[replace(shop.call, model=with_private_region())])])
+    report = measure(released.registry, declared, "shoppers", against="shoppers@1", limits=FEW)
+    found, shown = report.column("region"), open_one.column("region")
+    assert (found.psi, found.p, found.rows) == (shown.psi, shown.p, shown.rows)
+    assert [one.label for one in found.bins] == ["value 1", "value 2", "value 3", UNSEEN]
+    assert found.unseen == ("(not shown)",)
+    assert not {"north", "south", "east", "west"} & set(json.dumps(report.as_json()).replace("'", '"').split('"'))
+
+
+def with_private_region() -> Model:
+    """Declare the model of leaving on shoppers whose region is private."""
+    return replace(shop.leaving, data=replace(shop.shoppers, private=["region"]))
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,7 @@ def test_columns_of_one_side_are_named(dice: np.random.Generator) -> None:
     [
         ({"alpha": 0.0}, "Limits: alpha=0.0 is no limit; it is above 0, and below 1."),
         ({"auc": 0.5}, "Limits: auc=0.5 is no limit; it is above 0.5, and below 1."),
+        ({"psi": float("nan")}, "Limits: psi=nan is no limit; it is above 0, and any number."),
         ({"psi": -1.0}, "Limits: psi=-1.0 is no limit; it is above 0, and any number."),
         ({"moved": 0.3}, "Limits: moved=0.3 is above psi=0.2, but what drifts has moved; lower it."),
         ({"rows": 5}, "Limits: rows=5 is too few; it is 20 or more."),

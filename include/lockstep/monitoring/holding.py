@@ -3,6 +3,7 @@
 Rules:
 - A label that is not known yet is no blank: labels are compared among the rows that have one.
 - What names rows (texts that are nearly all different) and dates, which move on by themselves, are not compared.
+- Of a private column figures are given, and no text that stands in it.
 - Where production's models can't score a side, the report says why, and the columns are compared all the same.
 """
 
@@ -13,7 +14,7 @@ from typing import Final
 from lockstep.decisions import Share
 from lockstep.errors import DataError
 from lockstep.monitoring.classifier import one_thread, tell_apart
-from lockstep.monitoring.columns import compare
+from lockstep.monitoring.columns import BLANK, OTHERS, UNSEEN, compare
 from lockstep.monitoring.figures import cohens_h, two_proportions
 from lockstep.monitoring.limits import Limits
 from lockstep.monitoring.report import ColumnDrift, DecisionDrift, DriftReport, Role
@@ -34,6 +35,7 @@ class Lens:
     Attributes:
         targets: model → the column that it predicts.
         hidden: columns that no model learns from, the key among them.
+        private: columns whose values are not shown.
         production: the models and thresholds that score both sides; None where there are none.
     """
 
@@ -41,6 +43,7 @@ class Lens:
     key: str
     targets: Mapping[str, str]
     hidden: frozenset[str]
+    private: frozenset[str] = frozenset()
     production: Production | None = None
     group: str | None = None
 
@@ -99,7 +102,17 @@ def _column(name: str, old: Side, new: Side, lens: Lens, limits: Limits) -> Colu
         return replace(empty, says=f"Column {name} holds dates, which move on by themselves: it is not compared.")
     if not other.known and one.known and (role is Role.LABEL or name in lens.hidden):
         return replace(empty, says=f"{_WORDS[role]} {name}: the current rows don't say it, and need not.")
-    return _filled(empty, one, other, limits)
+    found = _filled(empty, one, other, limits)
+    return _masked(found) if name in lens.private and found.kind == "words" else found
+
+
+def _masked(column: ColumnDrift) -> ColumnDrift:
+    """The figures of a private column, without its values."""
+    bins = [
+        one if one.label in (BLANK, OTHERS, UNSEEN) else replace(one, label=f"value {number}")
+        for number, one in enumerate(column.bins, start=1)
+    ]
+    return replace(column, bins=tuple(bins), unseen=("(not shown)",) if column.unseen else ())
 
 
 def _empty(name: str, one: Summary, other: Summary, role: Role) -> ColumnDrift:

@@ -1,9 +1,11 @@
 """What counts as drift: the limits, as declared values."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any
 
-from lockstep.errors import DeclarationError
+from lockstep.errors import DeclarationError, UsageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name, low, high in (("alpha", 0, 1), ("rate", 0, 1), ("auc", 0.5, 1), ("psi", 0, None), ("moved", 0, None)):
             value = getattr(self, name)
-            if value <= low or (high is not None and value >= high):
+            if not isfinite(value) or value <= low or (high is not None and value >= high):
                 to = f"below {high}" if high is not None else "any number"
                 raise DeclarationError(f"Limits: {name}={value} is no limit; it is above {low}, and {to}.")
         if self.moved > self.psi:
@@ -49,6 +51,28 @@ class Limits:
         for name, least in (("rows", 20), ("sample", 200), ("scored", 200)):
             if getattr(self, name) < least:
                 raise DeclarationError(f"Limits: {name}={getattr(self, name)} is too few; it is {least} or more.")
+
+    @classmethod
+    def parse(cls, words: Iterable[str]) -> "Limits":
+        """The defaults but for words as `psi=0.25`.
+
+        Raises:
+            UsageError: a word names no limit, or says no number.
+            DeclarationError: a limit that can't be.
+        """
+        kinds = {name: type(value) for name, value in asdict(cls()).items()}
+        found: dict[str, Any] = {}
+        for word in words:
+            name, _, value = word.partition("=")
+            if name not in kinds:
+                raise UsageError(f"--limit {word}: there is no limit {name!r}; there are {', '.join(kinds)}.")
+            try:
+                found[name] = kinds[name](value)
+            except ValueError:
+                raise UsageError(
+                    f"--limit {word}: {value!r} is no number; write {name}={getattr(cls(), name)}."
+                ) from None
+        return cls(**found)
 
     def as_json(self) -> dict[str, Any]:
         """The limits as JSON values."""

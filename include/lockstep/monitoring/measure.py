@@ -105,6 +105,7 @@ def _lens(registry: Registry, graph: Graph, dataset: str, group: str, state: Sta
         key=graph.dataset(dataset).key,
         targets={model.name: model.target for model in models},
         hidden=_hidden(graph, models),
+        private=frozenset(graph.dataset(dataset).private),
         production=production_on(registry, graph, state.production(group), dataset),
         group=group,
     )

@@ -10,9 +10,10 @@ import pytest
 from groups.biopsy import graph
 from lockstep import between, quarantined
 from lockstep.data import take_snapshot
+from lockstep.registry import Origin
 from lockstep.registry.lineage import describe, find, lineage
 from lockstep.registry.trace import by_job
-from tests.cli.conftest import Command, Desk, job
+from tests.cli.conftest import Command, Desk
 
 
 def as_json(value: Any) -> Any:  # noqa: ANN401  any JSON
@@ -163,15 +164,15 @@ def test_lineage_of_what_is_not_there(desk: Desk, run: Command, words: list[str]
 
 
 def test_a_snapshot_tells_what_its_checks_said(desk: Desk, run: Command) -> None:
-    """Of a snapshot of a dataset with checks, each has a line, and stands in the document; other snapshots have none."""
+    """Each check of a snapshot's dataset has a line, and stands in the document; without checks there is none."""
     checks = [between("mean radius", 7, 25), quarantined(at_most=0.1)]
-    version = take_snapshot(desk.registry, replace(graph.dataset("biopsies"), checks=checks), job("january"))
+    version = take_snapshot(desk.registry, replace(graph.dataset("biopsies"), checks=checks), Origin(by="ada"))
     assert version.ref == "biopsies@2"
     lines = run("lineage", "biopsies@2").out.splitlines()
     said = [line for line in lines if line.startswith("  check ")]
     assert len(said) == 2
-    assert said[0].startswith('  check between("mean radius", 7, 25) (soft): 3 of 569 rows break it, first ')
-    assert said[1] == "  check quarantined(at_most=0.1) (hard): 3 of 569 rows are set aside"
+    assert said[0].startswith('  check between("mean radius", 7, 25) (soft): 6 of 569 rows break it, first ')
+    assert said[1] == "  check quarantined(at_most=0.1) (hard): 6 of 569 rows are set aside"
     document = run("lineage", "--snapshot", "biopsies@2", "--json").document
     assert [found["check"] for found in document["checks"]] == [str(check) for check in checks]
     assert "checks" not in run("lineage", "biopsies@1", "--json").document

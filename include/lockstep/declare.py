@@ -67,7 +67,7 @@ class Source:
 
 
 def csv(pattern: str) -> Source:
-    """Rows from comma-separated files with a header line, UTF-8 (a byte-order mark is allowed)."""
+    """Rows from comma-separated files with a header line, UTF-8 (a byte-order mark and gzip are allowed)."""
     return Source("csv", pattern)
 
 

@@ -1,11 +1,16 @@
 """`lineage` looks up where something comes from, and what became of it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from groups.biopsy import graph
+from lockstep import between, quarantined
+from lockstep.data import take_snapshot
+from lockstep.registry import Origin
 from lockstep.registry.lineage import describe, find, lineage
 from lockstep.registry.trace import by_job
 from tests.cli.conftest import Command, Desk
@@ -156,3 +161,28 @@ def test_lineage_of_what_is_not_there(desk: Desk, run: Command, words: list[str]
     done = run("lineage", *words, "--json")
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith(f"lockstep: {message}")
+
+
+def test_a_snapshot_tells_what_its_checks_said(desk: Desk, run: Command) -> None:
+    """Each check of a snapshot's dataset has a line, and stands in the document; without checks there is none."""
+    checks = [between("mean radius", 7, 25), quarantined(at_most=0.1)]
+    version = take_snapshot(desk.registry, replace(graph.dataset("biopsies"), checks=checks), Origin(by="ada"))
+    assert version.ref == "biopsies@2"
+    lines = run("lineage", "biopsies@2").out.splitlines()
+    said = [line for line in lines if line.startswith("  check ")]
+    assert len(said) == 2
+    assert said[0].startswith('  check between("mean radius", 7, 25) (soft): 6 of 569 rows break it, first ')
+    assert said[1] == "  check quarantined(at_most=0.1) (hard): 6 of 569 rows are set aside"
+    document = run("lineage", "--snapshot", "biopsies@2", "--json").document
+    assert [found["check"] for found in document["checks"]] == [str(check) for check in checks]
+    assert "checks" not in run("lineage", "biopsies@1", "--json").document
+
+
+def test_a_snapshot_whose_manifest_is_lost(desk: Desk, run: Command) -> None:
+    """The lineage of a snapshot is told though its manifest is not there, with a line that says so."""
+    manifest = desk.state.snapshot("biopsies@1").fact.manifest
+    Path(desk.registry.uri.removeprefix("file://"), manifest.path).unlink()
+    done = run("lineage", "biopsies@1")
+    assert done.status == 0
+    (line,) = (line for line in done.out.splitlines() if "can't be read" in line)
+    assert manifest.path in line

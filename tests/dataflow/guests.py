@@ -1,6 +1,6 @@
 """The team's code: workers in the cloud find `clean_guests` by its name."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lockstep import Api, Dataset, Graph, Model, Threshold, csv, recall_at_least
 from tests.dataflow.ages import OLDEST
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 def clean_guests(rows: "pl.DataFrame") -> "pl.DataFrame":
     """Leave out who is too old to be true."""
     return rows.filter(rows["age"] <= OLDEST)
+
+
+def grown_up() -> Any:  # noqa: ANN401  a schema of pandera
+    """Say that guests are grown up."""
+    import pandera.polars as pa
+
+    return pa.DataFrameSchema({"age": pa.Column(int, pa.Check.ge(18))})
 
 
 def dataset() -> Dataset:

@@ -5,8 +5,9 @@ import io
 import tarfile
 from dataclasses import replace
 
+from lockstep import satisfies, unique
 from lockstep_airflow.workers import LIBRARIES, distribution
-from tests.dataflow.guests import dataset
+from tests.dataflow.guests import dataset, grown_up
 
 
 def unpacked(data: bytes) -> dict[str, bytes]:
@@ -38,3 +39,12 @@ def test_equal_code_is_the_same_package() -> None:
     name, data = distribution(dataset())
     assert distribution(dataset()) == (name, data)
     assert distribution(replace(dataset(), clean=None))[0] != name
+
+
+def test_checks_come_along() -> None:
+    """The module of a check's schema, and pandera, are there for a dataset with checks of rows, and for no other."""
+    checked = unpacked(distribution(replace(dataset(), clean=None, checks=[satisfies(grown_up)]))[1])
+    assert "tests/dataflow/guests.py" in checked
+    wanted = f"Requires-Dist: pandera=={importlib.metadata.version('pandera')}\n"
+    assert wanted in checked["PKG-INFO"].decode()
+    assert wanted not in unpacked(distribution(replace(dataset(), checks=[unique("age")]))[1])["PKG-INFO"].decode()

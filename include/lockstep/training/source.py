@@ -93,6 +93,21 @@ def code_of_clean(dataset: Dataset) -> dict[str, Path]:
     return found
 
 
+def hash_of_clean(dataset: Dataset) -> str | None:
+    """SHA-256 of the code of a dataset's `clean`; None where it can't be told from files alone what it does.
+
+    That is a function that was made within another one, whose values are not in the code.
+    """
+    name = getattr(dataset.clean, "__qualname__", "")
+    if dataset.clean is None or not name or "<" in name:
+        return None
+    try:
+        files = code_of_clean(dataset)
+    except TrainingError:
+        return None
+    return sha256_of(pack({path: file.read_bytes() for path, file in files.items()}))
+
+
 def _add_code(whose: str, function: Callable[..., Any], found: dict[str, Path]) -> None:
     module = _module_of(whose, function)
     if _top(module.__name__) in LIBRARIES:

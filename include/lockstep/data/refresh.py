@@ -53,13 +53,15 @@ class Look:
 
     Attributes:
         last: the last snapshot whose files are there; None if there is none.
-        found: the files, the code of `clean`, and why they all have to be read, if they have.
+        code: hash of the code of `clean`, None where nobody knows it.
+        found: the files, and why they all have to be read, if they have.
         comparison: with the files of `last`; None where there is none.
         known: the version whose content these files and this recipe are known to give, if there is one.
         base: what the new files may be added to; None where all files have to be read.
     """
 
     last: Version[SnapshotTaken] | None
+    code: str | None
     found: Found
     comparison: Comparison | None
     known: Version[SnapshotTaken] | None
@@ -105,7 +107,7 @@ def look_at(registry: Registry, dataset: Dataset, code: str | None) -> Look:
     last = next((past[n] for n in reversed(range(len(past))) if not state.is_removed(past[n])), None)
     files = tuple(find_files(dataset.source))
     if last is None:
-        return Look(last=None, found=Found(files=files, code=code), comparison=None, known=None, base=None)
+        return Look(last=None, code=code, found=Found(files=files), comparison=None, known=None, base=None)
     manifest = read_manifest(registry.objects, last.fact.manifest)
     before = files_in(manifest)
     beginnings = {path: _beginning(path, size) for path, size in longer_files(before, files).items()}
@@ -119,8 +121,8 @@ def look_at(registry: Registry, dataset: Dataset, code: str | None) -> Look:
         base = None if known else _base(last, manifest, comparison, recipe)
     except NotExact as reason:
         why = str(reason)
-    found = Found(files=files, code=code, why=why)
-    return Look(last=last, found=found, comparison=comparison, known=known, base=base)
+    found = Found(files=files, why=why)
+    return Look(last=last, code=code, found=found, comparison=comparison, known=known, base=base)
 
 
 def refresh_snapshot(
@@ -155,23 +157,30 @@ def refresh_snapshot(
         how = "full"
         if why:
             _logger.info("All files are read, as %s.", why)
-        found = Found(files=look.found.files, code=code, why=why)
-        version = take_snapshot(registry, dataset, origin, engine=engine, nonce=nonce, found=found)
-    remember(registry, version, look.found, dataset)
+        found = Found(files=look.found.files, why=why)
+        version = take_snapshot(registry, dataset, origin, engine=engine, nonce=nonce, code=code, found=found)
+    remember(registry, dataset, version, files=look.found.files, code=code)
     is_new = version.recorded.number > before
     return Refreshed(version=version, is_new=is_new, how=how, why=why, says=tuple(look.sentences()))
 
 
-def remember(registry: Registry, version: Version[SnapshotTaken], found: Found, dataset: Dataset) -> None:
-    """Keep that these files give the content of that version, unless its manifest says it, and it is the last."""
-    recipe = recipe_of(dataset, found.code)
+def remember(
+    registry: Registry,
+    dataset: Dataset,
+    version: Version[SnapshotTaken],
+    *,
+    files: tuple[InputFile, ...],
+    code: str | None,
+) -> None:
+    """Keep that these files hold that version, unless its manifest says it, and it is the last."""
+    recipe = recipe_of(dataset, code)
     if recipe is None:
         return
     if version.number == len(registry.state().snapshots[version.name]):
         manifest = read_manifest(registry.objects, version.fact.manifest)
-        if manifest.get("recipe") == recipe and compare(files_in(manifest), found.files).is_same:
+        if manifest.get("recipe") == recipe and compare(files_in(manifest), files).is_same:
             return
-    looked = _looked(found.files, recipe)
+    looked = _looked(files, recipe)
     said = canonical_json({**looked, "dataset": version.name, "digest": version.digest})
     registry.objects.put(f"{inputs_folder(version.name, digest_of(looked))}/{sha256_of(said)}.json", said)
 
@@ -234,7 +243,7 @@ def _grown(
         raise NotExact(f"{engine} builds in full always")
     new = {change.path for change in comparison.changes}
     files = [file for file in look.found.files if file.path in new]
-    taking = start_snapshot(registry, dataset, engine, name := nonce(), found=look.found)
+    taking = start_snapshot(registry, dataset, engine, name := nonce(), code=look.code, found=look.found)
     runner = runner_of(engine, Submission(name=job_name(dataset.name, name)))
     where = {"uri": registry.uri, "scratch": taking.scratch}
     try:

@@ -73,11 +73,21 @@ def take_snapshot(
     *,
     engine: Engine = DIRECT,
     nonce: Callable[[], str] = lambda: uuid4().hex,
+    code: str | None = None,
     found: Found | None = None,
 ) -> Version[SnapshotTaken]:
     """Preprocess what the dataset's source holds now, and record it unless it is recorded already.
 
-    All files are read, whatever is known of them; `refresh_snapshot` looks first. `found`: what a look has found.
+    All files are read, whatever is known of them; `refresh_snapshot` looks first.
+
+    Args:
+        registry: where it is recorded.
+        dataset: what is read, and how.
+        origin: who takes it.
+        engine: what Beam runs on.
+        nonce: makes the name of a scratch.
+        code: hash of the code of `clean`, by which later looks know whether it has changed.
+        found: what a look has found.
 
     Raises:
         DataError: the source can't be read, `clean` failed, or no row can be used.
@@ -90,7 +100,7 @@ def take_snapshot(
             " after a crash. Retrain there, or say direct(), portable(…) or flink(…)."
         )
     while True:
-        taking = start_snapshot(registry, dataset, engine, name := nonce(), found=found)
+        taking = start_snapshot(registry, dataset, engine, name := nonce(), code=code, found=found)
         runner = runner_of(engine, Submission(name=job_name(dataset.name, name)))
         try:
             run_pipeline(dataset, list(taking.files), uri=registry.uri, scratch=taking.scratch, runner=runner)
@@ -102,7 +112,13 @@ def take_snapshot(
 
 
 def start_snapshot(
-    registry: Registry, dataset: Dataset, engine: Engine, name: str, *, found: Found | None = None
+    registry: Registry,
+    dataset: Dataset,
+    engine: Engine,
+    name: str,
+    *,
+    code: str | None = None,
+    found: Found | None = None,
 ) -> Taking:
     """Find the source's files, and open `scratch/<name>` with the spec for whoever runs the pipeline.
 
@@ -114,7 +130,7 @@ def start_snapshot(
     found = found or Found(files=tuple(find_files(dataset.source)))
     check_submittable(engine, dataset, [file.path for file in found.files])
     check_evaluable(dataset)
-    taking = Taking(dataset=dataset, files=found.files, scratch=f"{SCRATCH}/{name}", code=found.code, why=found.why)
+    taking = Taking(dataset=dataset, files=found.files, scratch=f"{SCRATCH}/{name}", code=code, why=found.why)
     registry.objects.put(f"{taking.scratch}/{SPEC}", taking.as_json())
     open_scratch(registry.objects, taking.scratch)
     return taking

@@ -28,18 +28,19 @@ class Found:
 
     Attributes:
         files: those of the source.
-        code: hash of the code of `clean`; None where nobody knows it.
         why: why all files are read, where there is a snapshot that might have been added to.
     """
 
     files: tuple[InputFile, ...]
-    code: str | None = None
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taking:
-    """What is read, how, and where below `scratch/` the results go; `code` and `why` as they were `Found`."""
+    """What is read, how, and where below `scratch/` the results go.
+
+    `code` is the hash of the code of `clean`, None where nobody knows it; `why` is as it was `Found`.
+    """
 
     dataset: Dataset
     files: tuple[InputFile, ...]

@@ -44,7 +44,7 @@ _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _PULL: Final = "{{{{ (ti.xcom_pull(task_ids='{task}') or {{}}).get('{key}', '') }}}}"
 
 
-def release_dags(
+def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     graph: Graph | Callable[[], Graph],
     *,
     group: str | None = None,
@@ -56,9 +56,7 @@ def release_dags(
     approval: ByHand | None = None,
     watch: Any = None,  # noqa: ANN401  as schedule
 ) -> dict[str, DAG]:
-    """Five DAGs for each release group: `<group>_retrain`, `_promote`, `_release`, `_rollback` and `_resume`.
-
-    With `watch`, a sixth, `<group>_watch`, takes a snapshot of each dataset of which the source holds something new.
+    """Five DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_resume`; asked, `_watch`.
 
     Args:
         graph: the declarations; or a function that returns them, together with `group`.

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from lockstep.data.split import BUCKETS, SPLIT
+from lockstep.data.split import SPLIT, buckets_of
 from lockstep.declare import Dataset
 from lockstep.errors import UsageError
 from lockstep.registry import ObjectRef, Registry, SnapshotTaken, Version, files_of, read_manifest
@@ -257,7 +257,7 @@ def _pairs(
 
 def _at_least(parts: Mapping[int, ObjectRef]) -> int:
     """A number of buckets that divides the one of a snapshot: equal, if its last parts are not all empty."""
-    return max(BUCKETS, 1 << max(parts, default=0).bit_length())
+    return max(buckets_of(0), 1 << max(parts, default=0).bit_length())
 
 
 def _rows(registry: Registry, parts: Sequence[ObjectRef]) -> pl.DataFrame:

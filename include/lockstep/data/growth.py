@@ -105,11 +105,7 @@ def build_growth(
     from apache_beam.options.pipeline_options import PipelineOptions
 
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
-    objects = Objects.open(uri)
-    aside = keys_aside(dataset, pl.read_parquet(io.BytesIO(objects.get(base.quarantine))))
-    buffer = io.BytesIO()
-    aside.to_frame().write_ipc_stream(buffer)
-    objects.put(f"{scratch}/{_ASIDE}", buffer.getvalue())
+    leave_aside(dataset, base, Objects.open(uri), scratch)
     numbered = [(f"{number:06d}", file) for number, file in enumerate(files)]
     cells = min(base.buckets, MOST_CELLS)
 
@@ -132,7 +128,7 @@ def build_growth(
         | "with base" >> beam.Flatten()
         | "one key" >> beam.Map(under_one_key)
         | "all runs" >> beam.GroupByKey()
-        | "buckets" >> beam.FlatMap(partial(_shares, base))
+        | "buckets" >> beam.FlatMap(partial(shares_with, base))
         | "spread buckets" >> beam.Reshuffle()
         | "write" >> beam.FlatMap(within(partial(grow_bucket, dataset, base, scratch)))
     )
@@ -170,7 +166,19 @@ def keys_aside(dataset: Dataset, quarantine: pl.DataFrame) -> pl.Series:
     return hash_keys(keys[dataset.key]).unique().sort()
 
 
-def _shares(base: Base, grouped: tuple[int, Iterable[Run]]) -> Iterator[Share]:
+def leave_aside(dataset: Dataset, base: Base, objects: Objects, scratch: str) -> None:
+    """Leave the keys of the base's quarantine where each bucket finds them.
+
+    Raises:
+        NotExact: a row does not tell its key.
+    """
+    aside = keys_aside(dataset, pl.read_parquet(io.BytesIO(objects.get(base.quarantine))))
+    buffer = io.BytesIO()
+    aside.to_frame().write_ipc_stream(buffer)
+    objects.put(f"{scratch}/{_ASIDE}", buffer.getvalue())
+
+
+def shares_with(base: Base, grouped: tuple[int, Iterable[Run]]) -> Iterator[Share]:
     """What each bucket gets of the new rows, also those that get none."""
     runs = [run for run in grouped[1] if run.rows]
     buckets = buckets_of(base.usable + sum(run.rows for run in runs))

@@ -41,7 +41,7 @@ def snapshot_of(registry: Registry, rows: pl.DataFrame, reasons: tuple[str, ...]
     scratch.leave(f"{taking.scratch}/bad-of-000000.arrow", _to_bytes(bad))
     for number in sorted({*numbers}):
         kept = rows.filter(numbers == number).sort("id").with_columns(pl.lit("train").alias(SPLIT))
-        leave_bucket(scratch, taking.scratch, number, Bucket(kept=kept, bad=bad.clear()))
+        leave_bucket(scratch, taking.scratch, "id", number, Bucket(kept=kept, bad=bad.clear()))
     version = finish_snapshot(registry, taking, ADA, Direct())
     give_up(registry, taking.scratch)
     assert version is not None

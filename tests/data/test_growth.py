@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lockstep.checks import between
 from lockstep.data import Refreshed, read_snapshot, refresh_snapshot, split, take_snapshot
 from lockstep.data.changes import files_in
 from lockstep.data.growth import (
@@ -35,10 +36,12 @@ from lockstep.places import Direct
 from lockstep.registry import ObjectRef, Origin, Registry, SnapshotTaken, Version, files_of, read_manifest
 from lockstep.registry.scratch import Scratch
 from lockstep.training.source import hash_of_clean
+from lockstep.upkeep.verify import verify
 
 ADA = Origin(by="ada")
 ONE = Direct(workers=1)
 HOW_MADE = ("build", "origin", "engine", "files")
+DICE = ("sketch", "frequent", "distinct_sketch", "quantiles", "quantile_error")
 OLD = [f"k{n},{n},{n % 3}" for n in range(90)]
 MET = "a key of the new files stands in an old one, too"
 KNOWN = {f"k{n}" for n in range(12)}
@@ -136,7 +139,7 @@ def assert_same(
 def without_dice(value: Any) -> Any:  # noqa: ANN401  any JSON
     """A profile without its sketches and what is read from them."""
     if isinstance(value, dict):
-        return {k: without_dice(v) for k, v in value.items() if k not in ("sketch", "quantiles")}
+        return {k: without_dice(v) for k, v in value.items() if k not in DICE}
     return value
 
 
@@ -291,6 +294,7 @@ def test_nothing_new_runs_nothing(house: House, monkeypatch: pytest.MonkeyPatch)
     assert (done.how, done.is_new, done.version.ref) == ("unchanged", False, "things@1")
     assert done.says[-1] == "These files were seen before: they hold things@1."
     assert len(house.registry.objects.names("inputs")) == 1
+    assert list(verify(house.registry)) == []
 
 
 def test_an_old_content_that_comes_back_is_known_afterwards(house: House) -> None:
@@ -316,6 +320,16 @@ def test_another_declaration_makes_a_full_build(house: House, what: str) -> None
         "full",
         "the declaration, the code of clean or a library is not that of things@1",
     )
+
+
+def test_a_dataset_with_checks_is_built_in_full(house: House) -> None:
+    """Checks speak of all rows, so that they are all read; where nothing changed, even these are not."""
+    other = replace(house.dataset, checks=[between("n", 0, 1000)])
+    assert house.refresh(other).how == "full"
+    house.write("c.csv", ["new,1,1"])
+    done = house.refresh(other)
+    assert (done.how, done.why) == ("full", "the dataset has checks, which speak of all its rows together")
+    assert house.refresh(other).how == "unchanged"
 
 
 def test_a_clean_that_nobody_can_tell_is_never_taken_for_the_same(house: House) -> None:

@@ -223,7 +223,9 @@ def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) 
 
 
 def leave_bucket(scratch: Scratch, folder: str, key: str, bucket: int, made: Bucket) -> bool:
-    """Write what a bucket became (`key`: the column that names rows); False says that no row of it was kept, so that it has no part.
+    """Write what a bucket became; False says that no row of it was kept, so that it has no part.
+
+    `key` is the column that names rows.
 
     Raises:
         DataError: a column has a type that a snapshot can't keep.
@@ -239,7 +241,12 @@ def leave_bucket(scratch: Scratch, folder: str, key: str, bucket: int, made: Buc
 
 
 def leave_part(
-    scratch: Scratch, folder: str, key: str, bucket: int, part_of: tuple[pl.DataFrame, bytes], content: str | None = None
+    scratch: Scratch,
+    folder: str,
+    key: str,
+    bucket: int,
+    part_of: tuple[pl.DataFrame, bytes],
+    content: str | None = None,
 ) -> None:
     """Write a part, of which the rows and their Parquet are given, and its summary; `content`: its digest, if known."""
     kept, data = part_of

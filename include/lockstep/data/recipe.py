@@ -13,6 +13,7 @@ from importlib import metadata
 from typing import Final
 
 from lockstep import __version__
+from lockstep.checks import as_json
 from lockstep.declare import Dataset
 from lockstep.registry import digest_of
 
@@ -20,17 +21,19 @@ LAYOUT: Final = 1  # goes up whenever the same files would give other rows, buck
 _LIBRARIES: Final = ("numpy", "polars", "pyarrow")
 _WITHOUT_EFFECT: Final = frozenset(
     {"name", "shared", "deprecated", "deprecated_after", "private", "engine"}
-    | {"source", "columns", "schema", "clean"}  # said below, in a form of their own
+    | {"source", "columns", "schema", "clean", "checks"}  # said below, in a form of their own
 )
 
 
 def recipe_of(dataset: Dataset, code: str | None) -> str | None:
-    """A hash of the recipe; `code` is that of `clean`'s code, None where nobody knows it."""
-    if code is None and dataset.clean is not None:
+    """A hash of the recipe; `code` is that of the code of `clean` and of checks, None where nobody knows it."""
+    has_code = dataset.clean is not None or any(check.schema is not None for check in dataset.checks)
+    if code is None and has_code:
         return None
     settings = {field.name: repr(getattr(dataset, field.name)) for field in fields(dataset)}
     return digest_of(
         {
+            "checks": [as_json(check) for check in dataset.checks],
             "layout": LAYOUT,
             "lockstep": __version__,
             "python": platform.python_version(),
@@ -39,6 +42,6 @@ def recipe_of(dataset: Dataset, code: str | None) -> str | None:
             "source": {name: value for name, value in asdict(dataset.source).items() if name != "pattern"},
             "settings": {name: said for name, said in settings.items() if name not in _WITHOUT_EFFECT},
             "clean": [getattr(dataset.clean, "__module__", ""), getattr(dataset.clean, "__qualname__", "")],
-            "code": code if dataset.clean is not None else "",
+            "code": code if has_code else "",
         }
     )

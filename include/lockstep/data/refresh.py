@@ -118,7 +118,7 @@ def look_at(registry: Registry, dataset: Dataset, code: str | None) -> Look:
     base: Base | None = None
     why = ""
     try:
-        base = None if known else _base(last, manifest, comparison, recipe)
+        base = None if known else _base(dataset, last, manifest, comparison, recipe)
     except NotExact as reason:
         why = str(reason)
     found = Found(files=files, why=why)
@@ -207,7 +207,11 @@ def _seen_before(
 
 
 def _base(
-    version: Version[SnapshotTaken], manifest: Mapping[str, Any], comparison: Comparison, recipe: str | None
+    dataset: Dataset,
+    version: Version[SnapshotTaken],
+    manifest: Mapping[str, Any],
+    comparison: Comparison,
+    recipe: str | None,
 ) -> Base:
     """What the new files may be added to.
 
@@ -223,6 +227,8 @@ def _base(
     if not comparison.kinds <= ADDED:
         others = ", ".join(sorted(comparison.kinds - ADDED))
         raise NotExact(f"files that {version.ref} was made of are not as they were ({others})")
+    if dataset.checks:
+        raise NotExact("the dataset has checks, which speak of all its rows together")
     if Kind.DUPLICATED in comparison.kinds:
         raise NotExact("a new file holds the same bytes as another, so that its keys stand there twice")
     return base_of(version.ref, version.fact.manifest, manifest)

@@ -94,12 +94,13 @@ def code_of_clean(dataset: Dataset) -> dict[str, Path]:
 
 
 def hash_of_clean(dataset: Dataset) -> str | None:
-    """SHA-256 of the code of a dataset's `clean`; None where it can't be told from files alone what it does.
+    """SHA-256 of the code of `code_of_clean`; None where it can't be told from files alone what it does.
 
     That is a function that was made within another one, whose values are not in the code.
     """
-    name = getattr(dataset.clean, "__qualname__", "")
-    if dataset.clean is None or not name or "<" in name:
+    functions = [one for one in (dataset.clean, *(check.schema for check in dataset.checks)) if one is not None]
+    names = [getattr(one, "__qualname__", "") for one in functions]
+    if not all(name and "<" not in name for name in names):
         return None
     try:
         files = code_of_clean(dataset)

@@ -325,8 +325,9 @@ def test_another_declaration_makes_a_full_build(house: House, what: str) -> None
 def test_a_dataset_with_checks_is_built_in_full(house: House) -> None:
     """Checks speak of all rows, so that they are all read; where nothing changed, even these are not."""
     other = replace(house.dataset, checks=[between("n", 0, 1000)])
-    assert house.refresh(other).how == "full"
     house.write("c.csv", ["new,1,1"])
+    assert house.refresh(other).how == "full"
+    house.write("d.csv", ["newer,1,1"])
     done = house.refresh(other)
     assert (done.how, done.why) == ("full", "the dataset has checks, which speak of all its rows together")
     assert house.refresh(other).how == "unchanged"

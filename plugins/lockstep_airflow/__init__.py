@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from lockstep_airflow.asking import by_hand
     from lockstep_airflow.dags import release_dags
     from lockstep_airflow.upkeep import upkeep_dags
+    from lockstep_airflow.watch import every
 
-__all__ = ["by_hand", "release_dags", "upkeep_dags"]
+__all__ = ["by_hand", "every", "release_dags", "upkeep_dags"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module has
@@ -18,6 +19,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module has
         from lockstep_airflow import asking
 
         return asking.by_hand
+    if name == "every":
+        from lockstep_airflow import watch
+
+        return watch.every
     if name == "release_dags":
         from lockstep_airflow import dags
 

@@ -37,13 +37,14 @@ from lockstep_airflow.operators import (
 )
 from lockstep_airflow.snapshot import SnapshotOperator
 from lockstep_airflow.train import TrainOperator
+from lockstep_airflow.watch import look_tasks
 
 _DEFAULTS: Final = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _PULL: Final = "{{{{ (ti.xcom_pull(task_ids='{task}') or {{}}).get('{key}', '') }}}}"
 
 
-def release_dags(
+def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     graph: Graph | Callable[[], Graph],
     *,
     group: str | None = None,
@@ -53,8 +54,9 @@ def release_dags(
     engine: Engine | None = None,
     deploy: VertexEndpoints | None = None,
     approval: ByHand | None = None,
+    watch: Any = None,  # noqa: ANN401  as schedule
 ) -> dict[str, DAG]:
-    """Five DAGs for each release group: `<group>_retrain`, `_promote`, `_release`, `_rollback` and `_resume`.
+    """Five DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_resume`; asked, `_watch`.
 
     Args:
         graph: the declarations; or a function that returns them, together with `group`.
@@ -68,6 +70,7 @@ def release_dags(
         engine: likewise, what processes a dataset; else `direct()`.
         deploy: where a release is deployed to, as `vertex_endpoints(…)`; by default nowhere: services read the log.
         approval: who approves a release after having seen what it changes, as `by_hand(…)`; by default nobody has to.
+        watch: when the sources are looked at, as `every("@hourly")` or a cron text; by default never.
 
     Returns:
         DAG id → DAG, for `globals().update(…)` of a DAG file.
@@ -92,6 +95,8 @@ def release_dags(
         "rollback": lambda group, dag_id: _rollback(group, dag_id, registry, deploy),
         "resume": lambda group, dag_id: _resume(group, dag_id, registry),
     }
+    if watch is not None:
+        builders["watch"] = lambda group, dag_id: _watch(graph, group, dag_id, watch, given)
     wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
     return {
         dag_id: builders[what](group, dag_id)
@@ -253,6 +258,29 @@ def _train(
             )
             train >> tune >> promote
     return train
+
+
+def _watch(
+    graph: Graph,
+    group: Group,
+    dag_id: str,
+    schedule: Any,  # noqa: ANN401  as above
+    given: _Given,
+) -> DAG:
+    params = {"engine": place_fields()["engine"], **registry_field()}
+    doc = "Looks at each source, and takes a snapshot only where there is something new. It retrains nothing."
+    with _dag(
+        group,
+        dag_id,
+        f"Watch the data of {group.name}",
+        doc,
+        schedule=schedule,
+        params=params,
+        max_active_runs=1,
+        is_paused_upon_creation=None,
+    ) as dag:
+        look_tasks(graph, group, given.registry, given.engine)  # what a new snapshot is to start hangs behind these
+    return dag
 
 
 def _promote(group: Group, dag_id: str, registry: str | None) -> DAG:

@@ -28,6 +28,7 @@ from lockstep_airflow.switch import engine_of
 from lockstep_airflow.train import generation_of
 
 if TYPE_CHECKING:
+    from lockstep.data.taking import Taking
     from lockstep_airflow.dataflow import JobName, Jobs, Seen
 
 
@@ -55,13 +56,15 @@ class SnapshotOperator(ChosenModels):
     def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:
         """`lockstep.data.take_snapshot`, or a job of Dataflow that does its middle part."""
         from lockstep.data import take_snapshot
+        from lockstep.training.source import hash_of_clean
 
         dataset = self.graph.dataset(self.dataset)
         settled = engine_of(dataset, run=self.engine, dags=self.engine_of_dags, registry=registry.uri)
         self.log.info("%s", settled)
         if isinstance(settled.place, Dataflow):
             return self._on_dataflow(registry, origin, context, settled.place)
-        return self._made(take_snapshot(registry, dataset, origin, engine=settled.place))
+        code = hash_of_clean(dataset)
+        return self._made(take_snapshot(registry, dataset, origin, engine=settled.place, code=code))
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Make a snapshot of what the job, which has ended, has left."""
@@ -143,6 +146,7 @@ class SnapshotOperator(ChosenModels):
         from lockstep.data.pipeline import left_behind
         from lockstep.data.snapshot import give_up, start_snapshot
         from lockstep.data.taking import SPEC
+        from lockstep.training.source import hash_of_clean
         from lockstep_airflow.dataflow import KEY, SCRATCH, written
         from lockstep_airflow.workers import distribution
 
@@ -150,7 +154,7 @@ class SnapshotOperator(ChosenModels):
             raise RuntimeError("asked by nobody")
         jobs, name, key = self._asking
         run = uuid4().hex
-        taking = start_snapshot(registry, dataset, place, run)
+        taking = start_snapshot(registry, dataset, place, run, code=hash_of_clean(dataset))
         self._opened = registry, taking.scratch
         labels = {KEY: key, SCRATCH: run, "lockstep-dataset": dataset.name[:63]}
         problem: LockstepError | None = None
@@ -189,11 +193,24 @@ class SnapshotOperator(ChosenModels):
             give_up(registry, job.scratch)
             raise problem
         taking = read_taking(registry.objects, job.scratch)
-        version = finish_snapshot(registry, taking, _by_job(origin, job.name), place)
-        give_up(registry, job.scratch)
+        by = _by_job(origin, job.name)
+        version = finish_snapshot(registry, taking, by, place)
         if version is None:
+            give_up(registry, job.scratch)
             raise AirflowException("The files of this snapshot were removed meanwhile; the next try takes it again.")
-        return {**self._made(version), "job": job.name.number}
+        made = self._taken(registry, taking, version, by)
+        give_up(registry, job.scratch)
+        return {**made, "job": job.name.number}
+
+    def _taken(
+        self,
+        registry: Registry,  # noqa: ARG002  whoever watches has more to do
+        taking: "Taking",  # noqa: ARG002  as registry
+        version: Version[SnapshotTaken],
+        by: Origin,  # noqa: ARG002  as registry
+    ) -> dict[str, Any]:
+        """What a job of Dataflow has made."""
+        return self._made(version)
 
     def _made(self, version: Version[SnapshotTaken]) -> dict[str, Any]:
         self.made = version.ref

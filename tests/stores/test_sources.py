@@ -8,7 +8,7 @@ import obstore
 import polars as pl
 import pytest
 
-from lockstep.data import read_snapshot, take_snapshot
+from lockstep.data import read_snapshot, refresh_snapshot, take_snapshot
 from lockstep.data.cloud import BLOCK, CloudFile
 from lockstep.data.reading import chunks_of, shards_of
 from lockstep.data.sources import DATA_VARIABLE, find_files
@@ -159,3 +159,38 @@ def test_a_snapshot_has_one_digest_wherever_its_files_are(gcs: str, tmp_path: Pa
     registry = Registry.open(str(tmp_path / "registry"))
     digests = {take_snapshot(registry, things(csv(f"{place}/*.csv")), ADA).digest for place in (gcs, tmp_path)}
     assert len(digests) == 1
+
+
+def test_a_prefix_is_looked_at_without_reading_it(gcs: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """New, replaced and unchanged objects of a bucket are told by etag and generation; only new ones are read."""
+    fill(gcs, "in/b.csv")
+    dataset = things(csv(f"{gcs}/in/*.csv"))
+    registry = Registry.open(gcs)
+    first = refresh_snapshot(registry, dataset, ADA, code=None)
+    (file,) = find_files(dataset.source)
+    assert first.how == "full"
+    assert file.version
+    opened: list[str] = []
+    whole = CloudFile.__init__
+
+    def noted(self: CloudFile, path: str, *rest: object) -> None:
+        opened.append(path.removeprefix(f"{gcs}/in/"))
+        whole(self, path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(CloudFile, "__init__", noted)
+    assert (refresh_snapshot(registry, dataset, ADA, code=None).how, opened) == ("unchanged", [])
+    fill(gcs, "in/a.csv", text="id,n\nnew,1\n")
+    added = refresh_snapshot(registry, dataset, ADA, code=None)
+    assert (added.how, added.version.fact.rows, {*opened}) == ("incremental", 1001, {"a.csv"})
+    assert added.says[0] == (f"{gcs}/in/a.csv (11 bytes) came late: {gcs}/in/b.csv, which sorts behind it, was known.")
+    handle = registry.objects._store.handle
+    obstore.put(handle, "in/b.csv", LINES.encode())  # the same bytes, written again
+    opened.clear()
+    again = refresh_snapshot(registry, dataset, ADA, code=None)
+    assert (again.how, again.is_new, again.version.ref) == ("full", False, "things@2")
+    (now,) = [one for one in find_files(dataset.source) if one.path.endswith("b.csv")]
+    assert again.says[0] == (
+        f"{gcs}/in/b.csv was written again: version {file.version} became {now.version}, {len(LINES)} bytes as before."
+    )
+    opened.clear()
+    assert (refresh_snapshot(registry, dataset, ADA, code=None).how, opened) == ("unchanged", [])

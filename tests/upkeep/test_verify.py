@@ -178,7 +178,8 @@ def test_name_that_breaks_the_rule(house: House) -> None:
     assert sorted(house.texts(later=LATER)) == sorted(
         f"error: name breaks the rule: {path}: names are datasets|models|thresholds/<name>/<digest>/…,"
         " releases/<group>/<digest>.json, sources/<digest>.tar.gz, specs/<digest>.json,"
-        " packages/<digest>/…, diffs/<group>/<release>/…, decisions/<group>/<day>/<worker>-<number>.parquet,"
+        " packages/<digest>/…, diffs/<group>/<release>/…, inputs/<dataset>/<key>/…,"
+        " decisions/<group>/<day>/<worker>-<number>.parquet,"
         " log/<20 digits>.json, scratch/<run>/…. Move it away."
         for path in MISNAMED
     )

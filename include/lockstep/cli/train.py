@@ -18,6 +18,7 @@ from lockstep.registry.lineage import describe
 from lockstep.release import promote
 from lockstep.switch import Said, engine_of, where_of
 from lockstep.training import Training, check_parameters, resolve_upstream, train_model, training_order
+from lockstep.training.source import hash_of_clean
 
 Parameters = Mapping[str, Mapping[str, Any]]
 
@@ -86,7 +87,9 @@ def train(
             dataset = graph.model(name).data
             if dataset.name not in snapshots:
                 with say.progress(f"snapshot of {dataset.name}"):
-                    snapshots[dataset.name] = take_snapshot(registry, dataset, origin, engine=engines[dataset.name])
+                    snapshots[dataset.name] = take_snapshot(
+                        registry, dataset, origin, engine=engines[dataset.name], code=hash_of_clean(dataset)
+                    )
                 found["snapshots"].append(describe(registry.state(), snapshots[dataset.name]))
             given = {
                 "snapshot": snapshots[dataset.name],

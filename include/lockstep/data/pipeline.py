@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from lockstep import errors
-from lockstep.data.bucket import RAW, as_bad, make_bucket
+from lockstep.data.bucket import RAW, Bucket, as_bad, make_bucket
 from lockstep.data.checking import Tally, row_checks
 from lockstep.data.content import content_digest
 from lockstep.data.doubles import tally_of, unique_checks, values_of, view_of
@@ -62,8 +62,17 @@ def run_pipeline(dataset: Dataset, files: list[InputFile], *, uri: str, scratch:
     Raises:
         DataError: a file or `clean` failed; no part is left that anybody refers to.
     """
+    run_to_end(build_pipeline(dataset, files, uri=uri, scratch=scratch, runner=runner), uri=uri, scratch=scratch)
+
+
+def run_to_end(pipeline: "beam.Pipeline", *, uri: str, scratch: str) -> None:
+    """Run a pipeline; where it fails, the error that a worker has left says why.
+
+    Raises:
+        DataError: a file or `clean` failed.
+    """
     try:
-        build_pipeline(dataset, files, uri=uri, scratch=scratch, runner=runner).run().wait_until_finish()
+        pipeline.run().wait_until_finish()
     except Exception as error:
         raise left_behind(Objects.open(uri), scratch) or error from error
 
@@ -90,7 +99,7 @@ def build_pipeline(
         | "cut" >> beam.FlatMap(within(partial(cut_file, dataset)))
         | "spread shards" >> beam.Reshuffle()
         | "read" >> beam.FlatMap(within(partial(read_shard, dataset, scratch, cells)))
-        | "one key" >> beam.Map(_under_one_key)
+        | "one key" >> beam.Map(under_one_key)
         | "all runs" >> beam.GroupByKey()
         | "buckets" >> beam.FlatMap(_shares)
         | "spread buckets" >> beam.Reshuffle()
@@ -187,7 +196,8 @@ def _in_runs(frames: Iterable[pl.DataFrame]) -> Iterator[list[pl.DataFrame]]:
         yield held
 
 
-def _under_one_key(run: Run) -> tuple[int, Run]:
+def under_one_key(run: Run) -> tuple[int, Run]:
+    """All runs meet at one worker, as each bucket is made of pieces of them all."""
     return 0, run
 
 
@@ -208,26 +218,50 @@ def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) 
         _leave_tally(scratch, f"{folder}/{TALLY}values-{share.check}-{share.bucket:05d}.json", tally)
         return
     made = make_bucket(dataset, rows_of(scratch, dataset, share))
+    if leave_bucket(scratch, folder, dataset.key, share.bucket, made):
+        yield share.bucket
+
+
+def leave_bucket(scratch: Scratch, folder: str, key: str, bucket: int, made: Bucket) -> bool:
+    """Write what a bucket became; False says that no row of it was kept, so that it has no part.
+
+    `key` is the column that names rows.
+
+    Raises:
+        DataError: a column has a type that a snapshot can't keep.
+    """
     if not made.bad.is_empty():
-        scratch.leave(f"{folder}/bad-{share.bucket:05d}.arrow", _to_bytes(made.bad))
+        scratch.leave(f"{folder}/bad-{bucket:05d}.arrow", _to_bytes(made.bad))
     if made.kept.is_empty():
-        return
+        return False
     buffer = io.BytesIO()
     made.kept.write_parquet(buffer, compression="zstd")
-    data = buffer.getvalue()
+    leave_part(scratch, folder, key, bucket, (made.kept, buffer.getvalue()))
+    return True
+
+
+def leave_part(
+    scratch: Scratch,
+    folder: str,
+    key: str,
+    bucket: int,
+    part_of: tuple[pl.DataFrame, bytes],
+    content: str | None = None,
+) -> None:
+    """Write a part, of which the rows and their Parquet are given, and its summary; `content`: its digest, if known."""
+    kept, data = part_of
     sha256 = sha256_of(data)
-    part = ObjectRef(path=f"{folder}/part-{share.bucket:05d}-{sha256[:12]}.parquet", sha256=sha256, size=len(data))
+    part = ObjectRef(path=f"{folder}/part-{bucket:05d}-{sha256[:12]}.parquet", sha256=sha256, size=len(data))
     scratch.leave(part.path, data)  # named by content: a summary never speaks of what another try has written
     summary: dict[str, Any] = {
-        "bucket": share.bucket,
+        "bucket": bucket,
         "part": asdict(part),
-        "rows": made.kept.height,
-        "content": content_digest(made.kept),
-        "columns": {name: str(dtype) for name, dtype in made.kept.schema.items()},
-        "profile": profile_of(made.kept, dataset.key),
+        "rows": kept.height,
+        "content": content or content_digest(kept),
+        "columns": {name: str(dtype) for name, dtype in kept.schema.items()},
+        "profile": profile_of(kept, key),
     }
-    scratch.leave(f"{folder}/bucket-{share.bucket:05d}.json", json.dumps(summary, sort_keys=True).encode())
-    yield share.bucket
+    scratch.leave(f"{folder}/bucket-{bucket:05d}.json", json.dumps(summary, sort_keys=True).encode())
 
 
 def _to_bytes(frame: pl.DataFrame) -> bytes:

@@ -72,9 +72,12 @@ def _deal_out(frame: pl.DataFrame, parts: list[list[bytes]]) -> None:
             part.append(batch.slice(start, end - start).serialize())
 
 
-def shares_of(runs: list[Run]) -> Iterator[Share]:
-    """What each bucket is made of; how many there are follows from the rows of all runs, which are of one kind."""
-    buckets = buckets_of(sum(run.rows for run in runs))
+def shares_of(runs: list[Run], before: int = 0) -> Iterator[Share]:
+    """What each bucket is made of; how many there are follows from the rows of all runs, and those that were before.
+
+    The runs are of one kind.
+    """
+    buckets = buckets_of(before + sum(run.rows for run in runs))
     ordered = sorted(runs, key=lambda run: run.path)
     for bucket in range(buckets):
         pieces = tuple((run.path, run.file, spans) for run in ordered if (spans := _spans(run, bucket, buckets)))

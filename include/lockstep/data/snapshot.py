@@ -3,6 +3,8 @@
 Rules:
 - A snapshot's digest is that of its content: the same rows in another order or cut into other files are the same
   snapshot, which is neither written nor recorded again.
+- A snapshot may be made of the one before and the new files (`growth`); the content is that of a full build. Its
+  manifest says which it was, and holds what the next one needs for that: `recipe`, `usable`, `contents`.
 - Files are written before the entry that names them; a killed attempt leaves scratch, and its retry ends in the same
   state.
 - It is taken in three parts, which processes on different machines may do: start, run the pipeline, finish.
@@ -28,12 +30,14 @@ from lockstep.data.bucket import RAW
 from lockstep.data.checking import Tally, check_evaluable
 from lockstep.data.content import content_digest
 from lockstep.data.engines import Submission, check_submittable, job_name, runner_of
+from lockstep.data.growth import Base
 from lockstep.data.pipeline import TALLY, close_scratch, is_open, open_scratch, run_pipeline
 from lockstep.data.profile import finish, merge
+from lockstep.data.recipe import recipe_of
 from lockstep.data.rows import REASON
 from lockstep.data.sources import InputFile, find_files
 from lockstep.data.split import SPLIT
-from lockstep.data.taking import SPEC, Taking
+from lockstep.data.taking import SPEC, Found, Taking
 from lockstep.data.verdict import Counted, Result, results_of, stop_if_broken
 from lockstep.declare import Dataset
 from lockstep.errors import DataError, UsageError
@@ -69,8 +73,21 @@ def take_snapshot(
     *,
     engine: Engine = DIRECT,
     nonce: Callable[[], str] = lambda: uuid4().hex,
+    code: str | None = None,
+    found: Found | None = None,
 ) -> Version[SnapshotTaken]:
     """Preprocess what the dataset's source holds now, and record it unless it is recorded already.
+
+    All files are read, whatever is known of them; `refresh_snapshot` looks first.
+
+    Args:
+        registry: where it is recorded.
+        dataset: what is read, and how.
+        origin: who takes it.
+        engine: what Beam runs on.
+        nonce: makes the name of a scratch.
+        code: hash of the code of `clean`, by which later looks know whether it has changed.
+        found: what a look has found.
 
     Raises:
         DataError: the source can't be read, `clean` failed, or no row can be used.
@@ -83,7 +100,7 @@ def take_snapshot(
             " after a crash. Retrain there, or say direct(), portable(…) or flink(…)."
         )
     while True:
-        taking = start_snapshot(registry, dataset, engine, name := nonce())
+        taking = start_snapshot(registry, dataset, engine, name := nonce(), code=code, found=found)
         runner = runner_of(engine, Submission(name=job_name(dataset.name, name)))
         try:
             run_pipeline(dataset, list(taking.files), uri=registry.uri, scratch=taking.scratch, runner=runner)
@@ -94,7 +111,15 @@ def take_snapshot(
             return version
 
 
-def start_snapshot(registry: Registry, dataset: Dataset, engine: Engine, name: str) -> Taking:
+def start_snapshot(
+    registry: Registry,
+    dataset: Dataset,
+    engine: Engine,
+    name: str,
+    *,
+    code: str | None = None,
+    found: Found | None = None,
+) -> Taking:
     """Find the source's files, and open `scratch/<name>` with the spec for whoever runs the pipeline.
 
     Raises:
@@ -102,19 +127,21 @@ def start_snapshot(registry: Registry, dataset: Dataset, engine: Engine, name: s
         UsageError: workers of the engine could not read the registry, the source or `clean`.
     """
     check(engine, f'Dataset "{dataset.name}"', registry.uri)
-    files = find_files(dataset.source)
-    check_submittable(engine, dataset, [file.path for file in files])
+    found = found or Found(files=tuple(find_files(dataset.source)))
+    check_submittable(engine, dataset, [file.path for file in found.files])
     check_evaluable(dataset)
-    taking = Taking(dataset=dataset, files=tuple(files), scratch=f"{SCRATCH}/{name}")
+    taking = Taking(dataset=dataset, files=found.files, scratch=f"{SCRATCH}/{name}", code=code, why=found.why)
     registry.objects.put(f"{taking.scratch}/{SPEC}", taking.as_json())
     open_scratch(registry.objects, taking.scratch)
     return taking
 
 
 def finish_snapshot(
-    registry: Registry, taking: Taking, origin: Origin, engine: Engine
+    registry: Registry, taking: Taking, origin: Origin, engine: Engine, base: Base | None = None
 ) -> Version[SnapshotTaken] | None:
     """Name what the pipeline made by its content, and record it unless it is recorded already.
+
+    With `base`, the pipeline read the files that are not in that snapshot, and went through its parts.
 
     It can be done again until the scratch is given up. None: the files of the same content were removed meanwhile, so
     that the snapshot has to be taken again.
@@ -122,7 +149,7 @@ def finish_snapshot(
     Raises:
         DataError: no row can be used, or the scratch was cleared away.
     """
-    taken = _assemble(registry, taking, origin, engine)
+    taken = _assemble(registry, taking, origin, engine, base)
 
     def propose(state: State) -> SnapshotTaken | None:
         is_gone = folder_of(taken.manifest.path) in state.removed  # taken for a killed attempt's, and removed
@@ -169,19 +196,19 @@ def read_parts(registry: Registry, version: Version[SnapshotTaken], split: str |
                 yield rows if split is None else rows.filter(pl.col(SPLIT) == split)
 
 
-def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine) -> SnapshotTaken:
+def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine, base: Base | None) -> SnapshotTaken:
     """Name the pipeline's results by content, and write the manifest that holds them together."""
     objects, dataset, files, scratch = registry.objects, taking.dataset, taking.files, taking.scratch
     names = objects.names(scratch)
     summaries = [json.loads(objects.get_unverified(name)) for name in names if "/bucket-" in name]
-    tables = [pl.read_ipc_stream(io.BytesIO(objects.get_unverified(name))) for name in names if "/bad-" in name]
     if not is_open(objects, scratch):
         raise DataError(
             f'Dataset "{dataset.name}": its unfinished parts were cleared away, because nothing was added to them for'
             " two days. Take the snapshot again."
         )
-    bad = pl.concat(tables).sort(REASON, RAW, "_file", "_line", nulls_last=True)
-    results = _verdict(registry, taking, names, sum(summary["rows"] for summary in summaries), bad.height)
+    bad, met = _set_aside(objects, names, base)
+    rows = sum(summary["rows"] for summary in summaries)
+    results = _verdict(registry, taking, names, rows, bad.height)
     if not summaries:
         raise DataError(_nothing_usable(dataset, files, bad))
     digest = digest_of(
@@ -207,21 +234,34 @@ def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine
         "declared": {name: asdict(column) for name, column in dataset.schema.items()},
         "columns": summaries[0]["columns"],
         "split": asdict(dataset.split),
-        "rows": sum(summary["rows"] for summary in summaries),
+        "rows": rows,
         "rows_by_split": {split: columns[dataset.key]["count"] for split, columns in profile.items()},
         "quarantined": bad.height,
         "reasons": dict(bad[REASON].value_counts(sort=True).head(100).rows()),
         "clean": dataset.clean and f"{dataset.clean.__module__}.{dataset.clean.__qualname__}",
         "source": {**asdict(dataset.source), "files": [asdict(file) for file in files]},
+        "recipe": recipe_of(dataset, taking.code),
+        "usable": rows + met,
+        "contents": {str(summary["bucket"]): summary["content"] for summary in summaries},
+        "build": {"kind": "full", "why": taking.why} if base is None else {"kind": "incremental", "base": base.ref},
         "libraries": {name: importlib.metadata.version(name) for name in ("apache-beam", "polars", "pyarrow")},
         "engine": str(engine),
         "origin": asdict(origin),
         **({"checks": [result.as_json() for result in results]} if results else {}),
     }
     ref = _put_manifest(objects, folder, manifest, refs, finish(profile), buffer.getvalue())
-    return SnapshotTaken(
-        dataset=dataset.name, digest=digest, manifest=ref, rows=manifest["rows"], quarantined=bad.height
-    )
+    return SnapshotTaken(dataset=dataset.name, digest=digest, manifest=ref, rows=rows, quarantined=bad.height)
+
+
+def _set_aside(objects: Objects, names: list[str], base: Base | None) -> tuple[pl.DataFrame, int]:
+    """All rows of the quarantine in their order, and how many of them could be typed and fell out later."""
+    tables = {name: pl.read_ipc_stream(io.BytesIO(objects.get_unverified(name))) for name in names if "/bad-" in name}
+    met = sum(table.height for name, table in tables.items() if "/bad-of-" not in name)
+    old = []
+    if base is not None:
+        old.append(pl.read_parquet(io.BytesIO(objects.get(base.quarantine))))
+        met += base.usable - base.rows
+    return pl.concat([*tables.values(), *old]).sort(REASON, RAW, "_file", "_line", nulls_last=True), met
 
 
 def _verdict(registry: Registry, taking: Taking, names: Collection[str], kept: int, quarantined: int) -> list[Result]:

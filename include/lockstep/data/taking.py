@@ -23,12 +23,30 @@ _TYPES: Final = {kind: plain for plain, kind in COLUMN_TYPES.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What was found before a snapshot is taken.
+
+    Attributes:
+        files: those of the source.
+        why: why all files are read, where there is a snapshot that might have been added to.
+    """
+
+    files: tuple[InputFile, ...]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Taking:
-    """What is read, how, and where below `scratch/` the results go."""
+    """What is read, how, and where below `scratch/` the results go.
+
+    `code` is the hash of the code of `clean`, None where nobody knows it; `why` is as it was `Found`.
+    """
 
     dataset: Dataset
     files: tuple[InputFile, ...]
     scratch: str
+    code: str | None = None
+    why: str = ""
 
     def as_json(self) -> bytes:
         """The spec. A `clean` without a name to find it by can't be read again; see `engines.check_submittable`."""
@@ -45,7 +63,8 @@ class Taking:
         if dataset.checks:
             said["checks"] = [as_json(check) for check in dataset.checks]
         files = [asdict(file) for file in self.files]
-        return json.dumps({"dataset": said, "files": files, "scratch": self.scratch}, ensure_ascii=False).encode()
+        where = {"scratch": self.scratch, "code": self.code, "why": self.why}
+        return json.dumps({"dataset": said, "files": files, **where}, ensure_ascii=False).encode()
 
 
 def read_taking(objects: Objects, scratch: str) -> Taking:
@@ -66,7 +85,9 @@ def read_taking(objects: Objects, scratch: str) -> Taking:
         split=HashSplit(**said["split"]),
         checks=[from_json(check, partial(_imported, said["name"], "check")) for check in said.get("checks", ())],
     )
-    return Taking(dataset=dataset, files=tuple(InputFile(**file) for file in found["files"]), scratch=found["scratch"])
+    files = tuple(InputFile(**file) for file in found["files"])
+    more = {name: found[name] for name in ("code", "why") if name in found}  # a spec of an older Lockstep has none
+    return Taking(dataset=dataset, files=files, scratch=found["scratch"], **more)
 
 
 def _imported(dataset: str, what: str, text: str) -> Any:  # noqa: ANN401  whatever bears that name

@@ -24,6 +24,7 @@ class Place(StrEnum):
     SPEC = "spec"
     PACKAGE = "package"
     DIFF = "diff"
+    INPUTS = "inputs"
     DECISIONS = "decisions"
     ENTRY = "entry"
     CHECKPOINT = "checkpoint"
@@ -41,6 +42,7 @@ _RULES: Final = {
     Place.SPEC: rf"specs/{_SHA}\.json",
     Place.PACKAGE: rf"packages/{_SHA}/lockstep_train-[0-9A-Za-z.+]{{1,40}}\.tar\.gz",
     Place.DIFF: rf"diffs/{_NAME}/{_SHA}/{_SHA}-[0-9]{{20}}-{_SHA}\.json",
+    Place.INPUTS: rf"inputs/{_NAME}/{_SHA}/{_SHA}\.json",
     Place.DECISIONS: rf"decisions/{_NAME}/[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}/[0-9a-f]{{16}}-[0-9]{{6,12}}\.parquet",
     Place.SCRATCH: r"scratch/[^/]+/.+",
     Place.PROBE: r"probe",
@@ -59,6 +61,11 @@ def folder_at(path: str) -> str | None:
     """The folder of a version that a path leads into; None if it leads into none."""
     found = _FOLDER.match(path)
     return found[0] if found and path[found.end() : found.end() + 1] == "/" and path[found.end() + 1 :] else None
+
+
+def inputs_folder(dataset: str, key: str) -> str:
+    """Where it is kept which content a dataset's files gave; `key` hashes these files and the recipe."""
+    return f"inputs/{dataset}/{key}"
 
 
 def run_at(path: str) -> str:

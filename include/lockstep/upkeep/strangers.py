@@ -15,7 +15,7 @@ from lockstep.upkeep.stored import Odd, Oddity, local_folder, stored, walk
 AT_WORK: Final = timedelta(days=1)  # what is younger may belong to somebody who is at work
 _RULE: Final = (
     "names are datasets|models|thresholds/<name>/<digest>/…, releases/<group>/<digest>.json, sources/<digest>.tar.gz,"
-    " specs/<digest>.json, packages/<digest>/…, diffs/<group>/<release>/…,"
+    " specs/<digest>.json, packages/<digest>/…, diffs/<group>/<release>/…, inputs/<dataset>/<key>/…,"
     " decisions/<group>/<day>/<worker>-<number>.parquet, log/<20 digits>.json, scratch/<run>/…. Move it away."
 )
 
@@ -56,7 +56,7 @@ def look_for_strangers(objects: Objects, named: Named, now: datetime) -> Iterato
                 _heap(heaps, run_at(item.path), item)
             case Place.RELEASE | Place.SOURCE if item.path not in named.releases and item.path not in named.sources:
                 yield from _unused(objects, item, now, named)
-            case Place.SPEC | Place.PACKAGE | Place.DIFF if not is_named_by_content(objects, item.path):
+            case Place.SPEC | Place.PACKAGE | Place.DIFF | Place.INPUTS if not is_named_by_content(objects, item.path):
                 yield error(Kind.FOREIGN, item.path, "its bytes are not those of its name. Move it away.")
             case _:
                 pass  # needed, and looked at where the log was read

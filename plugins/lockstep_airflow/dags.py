@@ -26,7 +26,14 @@ from lockstep_airflow.asking import ByHand
 from lockstep_airflow.assets import asset_of, parents_of, staging_of
 from lockstep_airflow.deploy import DeployOperator
 from lockstep_airflow.diff import DiffOperator
-from lockstep_airflow.forms import needed_reason_field, place_fields, reason_field, registry_field
+from lockstep_airflow.due import DueOperator, started_by
+from lockstep_airflow.forms import (
+    needed_reason_field,
+    place_fields,
+    reason_field,
+    registry_field,
+    training_fields,
+)
 from lockstep_airflow.gate import GateSensor
 from lockstep_airflow.operators import (
     PromoteOperator,
@@ -76,7 +83,8 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         DAG id → DAG, for `globals().update(…)` of a DAG file.
 
     Raises:
-        DeclarationError: a function without `group`, a graph of another or more than one group, or no place or engine.
+        DeclarationError: a function without `group`, a graph of another or more than one group, no place or engine, or
+            a graph that says when to retrain, and nobody who looks.
     """
     check_where(where, "release_dags")
     check_engine(engine, "release_dags")
@@ -95,6 +103,11 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         "rollback": lambda group, dag_id: _rollback(group, dag_id, registry, deploy),
         "resume": lambda group, dag_id: _resume(group, dag_id, registry),
     }
+    if watch is None and graph.retrain_when is not None:
+        raise DeclarationError(
+            f"release_dags: the graph of {', '.join(graph.groups)} says when to retrain (retrain_when=…), but nobody"
+            ' looks. Say how often: watch=every("@hourly").'
+        )
     if watch is not None:
         builders["watch"] = lambda group, dag_id: _watch(graph, group, dag_id, watch, given)
     wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
@@ -151,40 +164,16 @@ def _retrain(
     given: _Given,
 ) -> DAG:
     names = [model.name for model in group.models]
-    params = {
-        "models": Param(
-            names,
-            type="array",
-            minItems=1,
-            items={"type": "string", "enum": names},
-            examples=names,
-            title="Models",
-            description="Which models to train, each with its thresholds.",
-        ),
-        "parameters": Param(
-            {},
-            type="object",
-            title="Parameters",
-            description=f'For the estimators, by model: {{"{names[0]}": {{"name": value}}}}.',
-            additionalProperties=False,
-            properties={name: {"type": "object"} for name in names},
-        ),
-        "force": Param(
-            default=False, type="boolean", title="Force", description="Train even if this recipe has been trained."
-        ),
-        "promote": Param(
-            default=False, type="boolean", title="Promote", description="Move what was trained to staging."
-        ),
-        **place_fields(),
-        **registry_field(),
-    }
+    params = {**training_fields(names), **place_fields(), **registry_field()}
     drawn = draw.as_text(graph) if len(graph.groups) == 1 else "\n".join(names)
     doc = f"Adds candidates; nothing downstream moves unless *promote* is on.\n\n```\n{drawn}\n```"
     what = f"Retrain the models of {group.name}"
-    paused = (
-        None if schedule is not None else False
-    )  # a schedule starts when somebody lets it, as everywhere in Airflow
-    with _dag(group, dag_id, what, doc, schedule=schedule, params=params, is_paused_upon_creation=paused) as dag:
+    start: dict[str, Any] = {"schedule": schedule}
+    if schedule is not None:
+        start["is_paused_upon_creation"] = None  # a schedule starts when somebody lets it, as everywhere in Airflow
+    if graph.retrain_when is not None:  # events that come while one run goes on make one run together
+        start |= {"schedule": started_by(schedule, group.name), "max_active_runs": 1}
+    with _dag(group, dag_id, what, doc, params=params, **start) as dag:
         snapshots: dict[str, BaseOperator] = {}
         trained: dict[str, BaseOperator] = {}
         for member in group.models:
@@ -268,7 +257,11 @@ def _watch(
     given: _Given,
 ) -> DAG:
     params = {"engine": place_fields()["engine"], **registry_field()}
-    doc = "Looks at each source, and takes a snapshot only where there is something new. It retrains nothing."
+    doc = "Looks at each source, and takes a snapshot only where there is something new."
+    if graph.retrain_when is not None:
+        doc += (
+            f" Says so where the group is to be retrained, which starts `{group.name}_retrain`: `{graph.retrain_when}`."
+        )
     with _dag(
         group,
         dag_id,
@@ -279,7 +272,11 @@ def _watch(
         max_active_runs=1,
         is_paused_upon_creation=None,
     ) as dag:
-        look_tasks(graph, group, given.registry, given.engine)  # what a new snapshot is to start hangs behind these
+        looks = look_tasks(graph, group, given.registry, given.engine)
+        if graph.retrain_when is not None:
+            anew = "none_failed"  # time goes by without new data, too
+            due = DueOperator(task_id="due", graph=graph, group=group.name, registry=given.registry, trigger_rule=anew)
+            [*looks.values()] >> due
     return dag
 
 

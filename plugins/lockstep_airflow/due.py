@@ -5,20 +5,48 @@ Rules:
   and by however many runs, what was said is not said again for a day; Airflow's own events are the memory. After a day
   it is said again, since a retraining that was paused, or failed, has not heard it.
 - It changes nothing in the registry.
+- Besides, a group may be retrained by a schedule of its own.
 """
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from airflow.sdk import BaseOperator, Context
+from airflow.sdk import (
+    Asset,
+    AssetOrTimeSchedule,
+    BaseOperator,
+    Context,
+    CronTriggerTimetable,
+    DeltaTriggerTimetable,
+)
 from airflow.sdk.exceptions import AirflowSkipException
 
+from lockstep.errors import DeclarationError
 from lockstep.graph import Graph
 from lockstep_airflow.assets import due_of
 from lockstep_airflow.tasks import open_registry, registry_of_run, reported
 
 AGAIN: Final = timedelta(days=1)
+
+
+def started_by(schedule: Any, group: str) -> list[Asset] | AssetOrTimeSchedule:  # noqa: ANN401  whatever Airflow takes
+    """A schedule for the retraining of a group that is also started where it is due.
+
+    Raises:
+        DeclarationError: it is neither a cron text nor a span of time.
+    """
+    due = [due_of(group)]
+    if schedule is None:
+        return due
+    if isinstance(schedule, str):
+        return AssetOrTimeSchedule(timetable=CronTriggerTimetable(schedule, timezone="UTC"), assets=due)
+    if isinstance(schedule, timedelta):
+        return AssetOrTimeSchedule(timetable=DeltaTriggerTimetable(schedule), assets=due)
+    raise DeclarationError(
+        f"release_dags(schedule={schedule!r}): the graph says when to retrain (retrain_when=…), and beside that only a"
+        ' cron text, as "@weekly", or a timedelta can start it. Say one, or leave schedule= out.'
+    )
 
 
 class DueOperator(BaseOperator):

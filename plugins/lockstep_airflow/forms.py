@@ -1,4 +1,4 @@
-"""Fields that the forms of several DAGs share: which registry, where to train, on which engine to process.
+"""Fields of the forms of DAGs: what to train and where, on which engine to process, in which registry, and why.
 
 Rules:
 - A blank field says nothing: whatever else is said counts, in the one order of `lockstep.switch`. It may be null, too:
@@ -45,6 +45,35 @@ def reason_field() -> dict[str, Param]:
 def needed_reason_field() -> dict[str, Param]:
     """Why somebody does it, which has to be said."""
     return {WHY: Param(type="string", pattern=r"\S", title="Why", description="Kept in the registry's log.")}
+
+
+def training_fields(models: list[str]) -> dict[str, Param]:
+    """What a retraining may be asked for."""
+    return {
+        "models": Param(
+            models,
+            type="array",
+            minItems=1,
+            items={"type": "string", "enum": models},
+            examples=models,
+            title="Models",
+            description="Which models to train, each with its thresholds.",
+        ),
+        "parameters": Param(
+            {},
+            type="object",
+            title="Parameters",
+            description=f'For the estimators, by model: {{"{models[0]}": {{"name": value}}}}.',
+            additionalProperties=False,
+            properties={name: {"type": "object"} for name in models},
+        ),
+        "force": Param(
+            default=False, type="boolean", title="Force", description="Train even if this recipe has been trained."
+        ),
+        "promote": Param(
+            default=False, type="boolean", title="Promote", description="Move what was trained to staging."
+        ),
+    }
 
 
 def place_fields() -> dict[str, Param]:

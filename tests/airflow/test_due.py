@@ -92,7 +92,7 @@ with create_session() as session:
 retrain = build()["stay_retrain"]
 started = {
     "runs": retrain.max_active_runs,
-    "by": sorted(asset.name for _, asset in retrain.timetable.asset_condition.iter_assets()),
+    "by": [asset.name for asset in retrain.timetable.asset_condition.objects],
     "paused": retrain.is_paused_upon_creation,
 }
 print()

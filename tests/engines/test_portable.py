@@ -8,12 +8,13 @@ import pytest
 
 from demo.simulate import simulate
 from groups.churn import customers
+from lockstep import between, satisfies, soft, unique
 from lockstep.data import take_snapshot
 from lockstep.declare import Dataset, parquet
 from lockstep.errors import DataError
 from lockstep.places import Direct, Portable
 from lockstep.registry import Registry, read_manifest
-from tests.engines.broken import broken
+from tests.engines.broken import broken, no_fibre
 from tests.engines.conftest import ORIGIN, Crowd, take
 
 
@@ -53,3 +54,18 @@ def test_an_error_of_a_worker_comes_back_as_it_was(
     with pytest.raises(DataError, match=r"broken failed on \d+ rows: ZeroDivisionError: 21 columns"):
         take_snapshot(registry, replace(few, clean=broken), ORIGIN, engine=engine)
     assert registry.objects.names("scratch") == []
+
+
+def test_checks_are_the_same_in_other_processes(
+    few: Dataset, job_service: str, worker_pool: str, tmp_path: Path
+) -> None:
+    """Workers in other processes set aside, count and compare what the direct runner does, a team's schema included."""
+    checks = [between("tenure", 0, 60), satisfies(no_fibre), soft(unique("MonthlyCharges", "tenure"))]
+    found = []
+    for engine in (Direct(), Portable(endpoint=job_service, environment=worker_pool)):
+        registry = Registry.open(str(tmp_path / f"registry-{engine.kind}"))
+        version = take_snapshot(registry, replace(few, checks=checks), ORIGIN, engine=engine)
+        manifest = read_manifest(registry.objects, version.fact.manifest)
+        found.append((version.digest, manifest["reasons"], manifest["checks"]))
+    assert found[0] == found[1]
+    assert min(check["rows"] for check in found[0][2][:2]) > 0

@@ -50,12 +50,22 @@ from airflow.serialization.serialized_objects import LazyDeserializedDAG
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from airflow.sdk import BaseNotifier
 from lockstep_airflow import every, release_dags
 from visited import graph
 
 
+class Tell(BaseNotifier):
+    def notify(self, context):
+        with Path(os.environ["LOCKSTEP_DATA"], "told").open("a") as told:
+            told.write(context["task"].task_id)
+
+
 def build():
-    return release_dags(graph, watch=every("@hourly"), schedule="@weekly")
+    dags = release_dags(graph, watch=every("@hourly"), schedule="@weekly")
+    if "stay_watch" in dags:
+        dags["stay_watch"].get_task("due").on_success_callback = [Tell()]
+    return dags
 
 
 def rows(month, count):
@@ -96,7 +106,8 @@ started = {
     "paused": retrain.is_paused_upon_creation,
 }
 print()
-print(json.dumps({"played": played, "events": events, "started": started}))
+told = Path(os.environ["LOCKSTEP_DATA"], "told").read_text()
+print(json.dumps({"played": played, "events": events, "started": started, "told": told}))
 """
 
 STEPS: list[tuple[str, dict[str, Any]]] = [
@@ -154,6 +165,11 @@ def test_what_was_retrained_is_the_measure_from_then_on(played: dict[str, Any]) 
     assert played["played"][10] == {"look_visits": "success", "due": "skipped"}
     assert played["played"][12] == {"look_visits": "success", "due": "success"}
     assert played["events"][1]["snapshots"] == ["visits@4"]
+
+
+def test_a_notifier_of_the_task_is_told_as_often_as_the_event(played: dict[str, Any]) -> None:
+    """Airflow's own hook: it runs where the task succeeds, and not where it is skipped."""
+    assert played["told"] == "due" * len(played["events"])
 
 
 def test_the_retraining_starts_by_its_event_and_by_its_schedule(played: dict[str, Any]) -> None:

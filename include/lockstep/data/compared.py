@@ -39,7 +39,7 @@ class Rows:
     def add(self, keys: pl.Series) -> None:
         """Count further rows in."""
         self.count += len(keys)
-        self.keys = sorted([*self.keys, *keys.head(KEYS_SHOWN)])[:KEYS_SHOWN]
+        self.keys = sorted([*self.keys, *keys.sort().head(KEYS_SHOWN)])[:KEYS_SHOWN]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -277,7 +277,7 @@ def run(command: Words, *, cwd: Path, env: dict[str, str]) -> int:
         child.append(subprocess.Popen(list(map(str, command)), cwd=cwd, env=env))
         if received and not _in_foreground():  # it came before there was a child
             child[0].send_signal(received[0])
-        status = child[0].wait()
+        status = child[0].wait(timeout=1e9)  # in naps; a signal right before one long sleep is noticed only after it
     if received:
         raise SystemExit(128 + received[0])
     return status if status >= 0 else 128 - status
@@ -332,8 +332,7 @@ def demo(environment: Environment, arguments: Sequence[str]) -> int:
 
 def test(environment: Environment, arguments: Sequence[str]) -> int:
     """Run the tests: all of them, in several processes; or those that the arguments choose, in one."""
-    # A file's tests share what is dear (a running Airflow), so they stay together. They run in the order of the names:
-    # by default the files of few tests, which take longest, come last, and one process then waits for the other.
+    # A file's tests share what is dear (a running Airflow). In the order of names, as those of few tests take longest.
     number = str(min(max(os.cpu_count() or 1, 2), 4))
     return _python(environment, "pytest", arguments or ["-n", number, "--dist", "loadfile", "--no-loadscope-reorder"])
 

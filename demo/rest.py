@@ -245,6 +245,15 @@ class Rest:
             wanted["source_dag_id"] = source_dag_id
         return [AssetEvent.read(event) for event in self._get("/api/v2/assets/events", **wanted)["asset_events"]]
 
+    def send_event(self, name: str, extra: dict[str, Any] | None = None) -> None:
+        """Say that something happened to an asset, as a task that has it as an outlet does.
+
+        Raises:
+            KeyError: no parsed DAG names such an asset.
+        """
+        ids = {asset.name: asset.asset_id for asset in self.assets()}
+        self._send("POST", "/api/v2/assets/events", {"asset_id": ids[name], "extra": extra or {}})
+
     # -------------------------------------------------------------------------------------------------------- requests
 
     def _get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401  any JSON

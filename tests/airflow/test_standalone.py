@@ -5,6 +5,7 @@ looks only at the log entries that were added meanwhile, so that it holds in any
 """
 
 import random
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,9 +34,10 @@ DAG_FILE = """
 from datetime import timedelta
 
 from lockstep_airflow import by_hand, release_dags
-from tiny import asked, graph
+from tiny import asked, graph, paced
 
 dags = release_dags(graph) | release_dags(asked, approval=by_hand(assigned_users=["bob"]))
+dags |= release_dags(paced, watch="0 0 29 2 *")
 for dag in dags.values():
     for task in dag.tasks:
         task.retry_delay = timedelta(0)
@@ -49,7 +51,7 @@ import os
 import time
 from pathlib import Path
 
-from lockstep import Api, Dataset, Graph, Model, Threshold, csv, fixed, recall_at_least
+from lockstep import Api, Dataset, Graph, Model, Threshold, age, csv, fixed, recall_at_least
 
 
 def hold(where):
@@ -84,6 +86,9 @@ graph = Graph([Api("both", decides=[go, halt]), Api("solo", decides=[alone])])
 quiz = Model("quiz", data=others, target="yes", estimator=patient)
 guess = Threshold("guess", model=quiz, choose=fixed(0.5))
 asked = Graph([Api("quizzes", decides=[guess])], name="asked")
+walker = Model("walker", data=others, target="yes", estimator=patient)
+pace = Threshold("pace", model=walker, choose=fixed(0.5))
+paced = Graph([Api("paces", decides=[pace])], name="paced", retrain_when=age(days=30))
 '''
 
 ESTIMATOR = '''
@@ -134,7 +139,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         (data / name).mkdir(parents=True)
     flags.mkdir()
     parts = ("retrain", "promote", "release", "rollback", "resume")
-    names = [f"{group}_{what}" for group in ("first", "lonely", "asked") for what in parts]
+    names = [f"{group}_{what}" for group in ("first", "lonely", "asked", "paced") for what in parts]
     airflow = Standalone(
         home=folder / "airflow",
         dags=folder / "dags",
@@ -448,6 +453,24 @@ def test_waiting_gates_share_one_reader_and_survive_the_death_of_the_triggerer(d
     assert desk.added(head) == Counter(promoted=2, released=1)
     assert rest.task("lonely_release", lonely.run_id, "gate").state == "deferred"
     assert readers(began) == 1
+
+
+def test_events_that_come_during_a_retraining_make_one_run(desk: Desk) -> None:
+    """The first says that it is due, and starts a run; 24 more while that goes on start one together."""
+    rest = desk.airflow.rest
+    desk.month("others")
+    desk.hold("fit")
+    rest.send_event("paced_due", {"about": "the first"})
+    first = rest.wait_for_new_run("paced_retrain", (), timeout=WAIT)
+    desk.wait_until_held("fit")
+    for number in range(24):
+        rest.send_event("paced_due", {"about": f"number {number}"})
+    assert [run.run_id for run in rest.runs("paced_retrain")] == [first.run_id]
+    desk.let_go("fit")
+    desk.finish(first)
+    second = desk.finish(rest.wait_for_new_run("paced_retrain", {first.run_id}, timeout=WAIT))
+    time.sleep(3)  # whoever would start a third has long seen that the second has ended
+    assert {run.run_id for run in rest.runs("paced_retrain")} == {first.run_id, second.run_id}
 
 
 # ------------------------------------------------------------------------------------------ a person approves a release

@@ -3,6 +3,7 @@
 import json
 import signal
 import socket
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -99,6 +100,19 @@ def test_workers_count_together_and_survive_each_other(released: Shop, a_row: Ro
                 assert stranger.post("/apis/calls/decisions", json=a_row).status_code == 401
         assert service.end() == 0
     assert TOKEN not in service.said()
+
+
+def test_a_worker_that_starts_does_not_break_the_metrics(released: Shop, tmp_path: Path) -> None:
+    """Its file has no bytes for a moment; whoever asks then is answered once it has."""
+    with serving(released, tmp_path, "--workers", "2") as service, service.client() as client:
+        folder = Path(workers_of(service)[0].environ()["PROMETHEUS_MULTIPROC_DIR"])
+        file = folder / "counter_1.db"
+        file.touch()
+        write = threading.Timer(0.3, lambda: file.write_bytes((8).to_bytes(4, sys.byteorder) + bytes(4092)))
+        write.start()
+        assert client.get("/metrics").status_code == 200
+        assert file.stat().st_size == 4096
+        write.join()
 
 
 def _steady(service: Service, name: str, **labels: str) -> float:

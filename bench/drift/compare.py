@@ -42,7 +42,7 @@ class Sizes:
     histories: int
 
 
-FULL: Final = Sizes(rows=1_000_000, memory=(1_000_000, 10_000_000), repetitions=3, histories=HISTORIES)
+FULL: Final = Sizes(rows=1_000_000, memory=(500_000, 5_000_000), repetitions=3, histories=HISTORIES)
 SMALL: Final = Sizes(rows=2_000, memory=(2_000, 4_000), repetitions=1, histories=1)
 
 

@@ -1,8 +1,8 @@
 """Ours in a process of its own: profiles of both sides, part by part, and the whole comparison; `ours.py FOLDER`.
 
 Rules:
-- It does what the pipeline and `lockstep drift` do: a profile of each part, merged and finished; a sample of rows;
-  then every figure of every column, the classifier, and the verdict. There is no production, so no scores.
+- It does what the pipeline and `lockstep drift` do: a profile of each part, merged and finished; a sample of the first
+  parts; then every figure of every column, the classifier, and the verdict. There is no production, so no scores.
 - Two threads take parts, and polars has two of its own.
 - The clock starts when everything is imported and has been used once, on few rows; reading counts.
 - Memory is the most that the process ever had (VmHWM).
@@ -51,22 +51,31 @@ def _drift(sides: list[list[Path]], first: int | None = None) -> DriftReport:
 
 
 def _side(files: list[Path], place: int, first: int | None) -> Side:
-    sample, profile, rows = Reservoir(LIMITS.sample, place), Profile(), 0
+    profile, rows = Profile(), 0
     with ThreadPoolExecutor(_THREADS) as pool:
-        for found, some, count in pool.map(lambda file: _part(file, first), files):
+        for found, count in pool.map(lambda file: _part(file, first), files):
             profile, rows = merge([profile, found]), rows + count
-            sample.add(some)
     about = Compared(name="reference" if not place else "current", kind="rows", rows=rows)
-    summaries = summaries_of(finish(profile), customers.key)
-    kept = sample.result()
-    return Side(about=about, summaries=summaries, rows=kept, unseen=kept.clear())
+    sample = _sample(files, place)
+    return Side(about=about, summaries=summaries_of(finish(profile), customers.key), rows=sample, unseen=sample.clear())
 
 
-def _part(file: Path, first: int | None) -> tuple[Profile, pl.DataFrame, int]:
-    """The profile of a part, as many of its rows as a sample could take, and how many it has."""
+def _part(file: Path, first: int | None) -> tuple[Profile, int]:
+    """The profile of a part, and how many rows it has."""
     rows = pl.read_parquet(file, n_rows=first)
-    some = rows.sample(min(LIMITS.sample, rows.height), seed=0).drop(SPLIT)
-    return profile_of(rows, customers.key), some, rows.height
+    return profile_of(rows, customers.key), rows.height
+
+
+def _sample(files: list[Path], place: int) -> pl.DataFrame:
+    """Rows of the first parts, as many as the classifier takes: no others are read again."""
+    sample, read = Reservoir(LIMITS.sample, place), 0
+    for file in files:
+        part = pl.read_parquet(file).drop(SPLIT)
+        sample.add(part)
+        read += part.height
+        if read >= LIMITS.sample:
+            break
+    return sample.result()
 
 
 def _files(folder: Path, side: str) -> Iterator[Path]:

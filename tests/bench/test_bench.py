@@ -119,3 +119,15 @@ def test_serving_is_set_beside_its_peers_or_says_how_to_install_them(found: Call
     peers = {row["what"].split(", ")[1] for row in rows if "client" in row["what"]}
     assert {"bare FastAPI", "constant FastAPI"} <= peers
     assert "MLflow" in peers or any("uv pip install" in note for note in report["notes"])
+
+
+@pytest.mark.slow
+def test_drift_is_set_beside_its_peers_or_says_how_to_install_them(found: Callable[[str], Report]) -> None:
+    """The drift benchmark gives finite ratios to the peers that are there, and says how often ours was right."""
+    rows, report = figures(found("j")), found("j")
+    assert all(math.isfinite(row["ratio"]) for row in rows)
+    for peer in ("evidently", "whylogs"):
+        there = any(row["what"] == f"against {peer}" for row in rows)
+        assert there or any(f"bench-{peer} && uv pip install" in note for note in report["notes"])
+    assert any(note.startswith("ours (the verdict is drift)") and " of 1 found" in note for note in report["notes"])
+    assert report["aims"][1]["value"] is not None

@@ -1,0 +1,1 @@
+"""Drift: how fast and how good it is, beside evidently and whylogs."""

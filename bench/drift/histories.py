@@ -31,7 +31,7 @@ from lockstep.data import parse_rows
 from lockstep.monitoring import DriftReport, Verdict, measure_rows
 
 HISTORIES: Final = 10
-FIRST_SEED: Final = 4_000  # any: seeds that no limit was chosen on
+FIRST_SEED: Final = 4_000  # any
 LABELS: Final = ("Churn", "Contract")
 _OLD_HAND: Final = 24  # months of tenure
 

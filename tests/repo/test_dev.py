@@ -172,7 +172,11 @@ def test_the_child_ends_in_order(project: Path, number: signal.Signals) -> None:
     for name in ("ready", "left"):
         (project / name).unlink(missing_ok=True)
     command = [sys.executable, str(project / "dev.py"), "bench", "wait"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    before = signal.signal(number, signal.SIG_DFL)  # what is ignored here is ignored there, as in a shell's background
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    finally:
+        signal.signal(number, before)
     deadline = time.monotonic() + 60
     while not (project / "ready").exists() and time.monotonic() < deadline:
         time.sleep(0.02)

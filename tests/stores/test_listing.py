@@ -1,10 +1,12 @@
 """Listings of more keys than a page holds."""
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 import pytest
 
+from lockstep.errors import StoreUnusable
 from lockstep.registry import Objects
 
 KEYS: Final = 10_000
@@ -13,11 +15,19 @@ WRITERS: Final = 16
 pytestmark = pytest.mark.slow
 
 
+def write(objects: Objects, name: str) -> None:
+    """Write a key, and try again where that is told: servers hang up on a busy machine."""
+    try:
+        assert objects.put_new(name, b"{}")
+    except StoreUnusable:
+        objects.put(name, b"{}")
+
+
 @pytest.mark.parametrize("uri", ["file", "memory", "gcs-on-disk", "moto", "minio", "azurite"], indirect=True)
 def test_ten_thousand_keys_are_listed(objects: Objects) -> None:
     """Each of ten thousand keys is listed once, in order, with its size; `after` gives just those behind it."""
     with ThreadPoolExecutor(WRITERS) as writers:
-        assert all(writers.map(lambda name: objects.put_new(name, b"{}"), NAMES))
+        list(writers.map(partial(write, objects), NAMES))
     assert objects.names("log") == NAMES
     assert objects.names("log", after=NAMES[1234]) == NAMES[1235:]
     assert objects.names("log", after=NAMES[-2]) == NAMES[-1:]

@@ -78,6 +78,7 @@ class DueOperator(BaseOperator):
 
 def _was_said(events: Any, about: str, now: datetime) -> bool:  # noqa: ANN401  Airflow's sequence has no public type
     """Whether the last event is about the same, and not old; those that others sent are about nothing known here."""
-    for event in events[-1:] if len(events) else ():
-        return bool(event.extra.get("about") == about and now - event.timestamp < AGAIN)
-    return False
+    if not len(events):
+        return False
+    last = events[-1]
+    return bool(last.extra.get("about") == about and now - last.timestamp < AGAIN)

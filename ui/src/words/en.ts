@@ -1,3 +1,5 @@
+import { actions } from "./en/actions";
+
 /** English. A text with values is a function of them. Group texts by the page that shows them. */
 export const en = {
   app: {
@@ -50,4 +52,5 @@ export const en = {
     due: (n: number) => (n === 1 ? "1 group due for retraining" : `${n} groups due for retraining`),
     none: "No release group yet",
   },
+  actions,
 };

@@ -1,4 +1,5 @@
 import type { Words } from ".";
+import { actions } from "./ja/actions";
 
 /** 日本語 */
 export const ja: Words = {
@@ -52,4 +53,5 @@ export const ja: Words = {
     due: (n) => `${n}グループが再学習の時期です`,
     none: "リリースグループはまだありません",
   },
+  actions,
 };

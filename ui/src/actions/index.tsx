@@ -40,11 +40,11 @@ export function Promote({ group, refs }: { group: Actor; refs?: string[] }) {
 
 /** The newest candidates that can be promoted: models, as thresholds move with theirs, that met what is expected. */
 export function candidatesOf({ nodes }: Pick<Actor, "nodes">): { name: string; says: string }[] {
-  return nodes
-    .filter(({ kind }) => kind === "model")
-    .map(({ candidate }) => candidate)
-    .filter((candidate) => candidate !== null && candidate.missed.length === 0)
-    .map((candidate) => ({ name: candidate.ref, says: headline(candidate) }));
+  return nodes.flatMap(({ kind, candidate }) =>
+    kind === "model" && candidate && candidate.missed.length === 0
+      ? [{ name: candidate.ref, says: headline(candidate) }]
+      : [],
+  );
 }
 
 function headline(version: NodeVersion): string {

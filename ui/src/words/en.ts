@@ -1,4 +1,5 @@
 import { actions } from "./en/actions";
+import { event, group, groups, made } from "./en/group";
 
 /** English. A text with values is a function of them. Group texts by the page that shows them. */
 export const en = {
@@ -53,4 +54,8 @@ export const en = {
     none: "No release group yet",
   },
   actions,
+  event,
+  group,
+  groups,
+  made,
 };

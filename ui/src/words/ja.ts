@@ -1,5 +1,6 @@
 import type { Words } from ".";
 import { actions } from "./ja/actions";
+import { event, group, groups, made } from "./ja/group";
 
 /** 日本語 */
 export const ja: Words = {
@@ -54,4 +55,8 @@ export const ja: Words = {
     none: "リリースグループはまだありません",
   },
   actions,
+  event,
+  group,
+  groups,
+  made,
 };

@@ -46,6 +46,7 @@ export const actions = {
     title: (group: string) => `Roll ${group} back`,
     text: "All members go back at once, by one entry of the log. Then the group is on hold until somebody lifts it.",
     to: "To release",
+    before: (short: string) => `${short}, the one before`,
     none: "There is no release to go back to.",
   },
   hold: {

@@ -48,6 +48,7 @@ export const actions: Words["actions"] = {
     title: (group) => `${group}をロールバック`,
     text: "ログの1つの記録で、すべてのメンバーが一度に戻ります。その後グループは、誰かが解除するまで保留になります。",
     to: "戻り先のリリース",
+    before: (short) => `${short}(1つ前)`,
     none: "戻り先となるリリースはありません。",
   },
   hold: {

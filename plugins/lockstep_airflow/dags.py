@@ -35,7 +35,9 @@ from lockstep_airflow.forms import (
     training_fields,
 )
 from lockstep_airflow.gate import GateSensor
+from lockstep_airflow.declared import said_of
 from lockstep_airflow.operators import (
+    HoldOperator,
     PromoteOperator,
     ReleaseOperator,
     ResumeOperator,
@@ -63,7 +65,7 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     approval: ByHand | None = None,
     watch: Any = None,  # noqa: ANN401  as schedule
 ) -> dict[str, DAG]:
-    """Five DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_resume`; asked, `_watch`.
+    """Six DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_hold`, `_resume`; or `_watch`.
 
     Args:
         graph: the declarations; or a function that returns them, together with `group`.
@@ -95,12 +97,13 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     graph = _declared(graph, group)
     if task_of is not None and task_of not in graph.groups:
         return {}
-    given = _Given(registry=registry, where=where, engine=engine)
+    given, is_watched = _Given(registry=registry, where=where, engine=engine), watch is not None
     builders: dict[str, Callable[[Group, str], DAG]] = {
         "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, schedule, given),
         "promote": lambda group, dag_id: _promote(group, dag_id, registry),
-        "release": lambda group, dag_id: _release(graph, group, dag_id, registry, deploy, approval),
+        "release": lambda group, dag_id: _release(graph, group, dag_id, registry, deploy, approval, watch=is_watched),
         "rollback": lambda group, dag_id: _rollback(group, dag_id, registry, deploy),
+        "hold": lambda group, dag_id: _hold(group, dag_id, registry),
         "resume": lambda group, dag_id: _resume(group, dag_id, registry),
     }
     if watch is None and graph.retrain_when is not None:
@@ -317,6 +320,8 @@ def _release(
     registry: str | None,
     deploy: VertexEndpoints | None,
     approval: ByHand | None,
+    *,
+    watch: bool,
 ) -> DAG:
     doc = (
         "A promotion wakes it up. The gate waits until all members stand in staging and fit together; then it is"
@@ -332,7 +337,8 @@ def _release(
         params=registry_field(),
         max_active_runs=1,
     ) as dag:
-        gate = GateSensor(task_id="gate", group=group, registry=registry)
+        declared = said_of(graph, group, registry=registry, approval=approval is not None, watch=watch)
+        gate = GateSensor(task_id="gate", group=group, registry=registry, doc_json=declared)
         diff = DiffOperator(task_id="diff", graph=graph, group=group, registry=registry)
         release = ReleaseOperator(
             task_id="release",
@@ -386,6 +392,14 @@ def _rollback(group: Group, dag_id: str, registry: str | None, deploy: VertexEnd
     ) as dag:
         rollback = RollbackOperator(task_id="rollback", group=group, to="{{ params.to or '' }}", registry=registry)
         _deployed(rollback, group, registry, deploy)
+    return dag
+
+
+def _hold(group: Group, dag_id: str, registry: str | None) -> DAG:
+    doc = f"Promotions and rollbacks go on as ever; {group.name}_resume lifts the hold."
+    params = {**needed_reason_field(), **registry_field()}
+    with _dag(group, dag_id, f"Let nothing of {group.name} be released", doc, params=params, max_active_runs=1) as dag:
+        HoldOperator(task_id="hold", group=group, registry=registry)
     return dag
 
 

@@ -83,7 +83,7 @@ def _across(world: World) -> APIRouter:
         return answer(request, scene.version(), lambda: find_all(scene, q))
 
     @router.get("/made")
-    def made(  # noqa: PLR0913  what Airflow names a task instance by
+    def made(
         request: Request, scene: SceneDep, dag_id: Text, run_id: Text, task_id: Text, map_index: int = -1
     ) -> Response:
         """What a task instance made."""
@@ -118,7 +118,7 @@ def _of_a_group(world: World) -> APIRouter:
         return answer(request, version, lambda: group_page(place))
 
     @router.get("/versions")
-    def versions(  # noqa: PLR0913  the filters
+    def versions(
         request: Request,
         place: PlaceDep,
         node: str | None = None,
@@ -171,9 +171,7 @@ def _of_a_group(world: World) -> APIRouter:
 
 def _consulted(scene: Scene) -> tuple[Any, ...]:
     """What of the verdicts hangs on files that come without an entry of the log."""
-    found = (
-        weighed(scene.world, group, scene.seen(group)) for group in scene.declared.values() if group.group.release_if
-    )
+    found = (weighed(group, scene.seen(group)) for group in scene.declared.values() if group.group.release_if)
     return tuple((one.verdict.status, one.verdict.reasons) for one in found if one is not None)
 
 

@@ -8,7 +8,7 @@ Rules:
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from lockstep.registry import Job, Past, Recorded, State
@@ -35,18 +35,25 @@ class Happened:
         return self.what.recorded
 
 
+@dataclass(slots=True)
+class _Tables:
+    """What only grows; names of versions are written with their kind of node, as `dataset:customers`."""
+
+    versions: dict[str, list[AnyVersion]] = field(default_factory=lambda: defaultdict(list))
+    by_digest: dict[tuple[str, str], list[AnyVersion]] = field(default_factory=lambda: defaultdict(list))
+    made_of: dict[tuple[str, str], list[AnyVersion]] = field(default_factory=lambda: defaultdict(list))
+    events: dict[str, list[Happened]] = field(default_factory=lambda: defaultdict(list))
+    jobs: dict[tuple[str, str], list[AnyVersion | Happened]] = field(default_factory=lambda: defaultdict(list))
+    counts: dict[tuple[str, str], int] = field(default_factory=dict)
+    in_order: list[AnyVersion | Happened] = field(default_factory=list)
+
+
 class Book:
     """Of one state; `after` gives that of a later one, with the same tables, grown."""
 
-    def __init__(self, state: State, before: "Book | None" = None) -> None:
+    def __init__(self, state: State, tables: "_Tables | None" = None) -> None:
         self.state = state
-        self._versions: dict[str, list[AnyVersion]] = before._versions if before else defaultdict(list)
-        self._by_digest: dict[tuple[str, str], list[AnyVersion]] = before._by_digest if before else defaultdict(list)
-        self._made_of: dict[tuple[str, str], list[AnyVersion]] = before._made_of if before else defaultdict(list)
-        self._events: dict[str, list[Happened]] = before._events if before else defaultdict(list)
-        self._counts: dict[tuple[str, str], int] = before._counts if before else {}
-        self._jobs: dict[tuple[str, str], list[AnyVersion | Happened]] = before._jobs if before else defaultdict(list)
-        self.in_order: list[AnyVersion | Happened] = before.in_order if before else []
+        self.tables = tables or _Tables()
         self._grow()
         self._production: dict[str, set[str]] = {}
         for members in state.members.values():
@@ -55,13 +62,18 @@ class Book:
 
     def after(self, state: State) -> "Book":
         """The book of a later state."""
-        return Book(state, self)
+        return Book(state, self.tables)
 
     # ------------------------------------------------------------------------------------------------------- look up
 
+    @property
+    def in_order(self) -> list[AnyVersion | Happened]:
+        """All versions and events, in the order in which they were taken in: that of the log, a look at a time."""
+        return self.tables.in_order
+
     def versions(self, kind: str, name: str) -> Sequence[AnyVersion]:
         """The versions of a dataset, model or threshold, oldest first."""
-        return self._versions.get(f"{kind}:{name}", ())
+        return self.tables.versions.get(f"{kind}:{name}", ())
 
     def named(self, ref: str) -> AnyVersion | None:
         """The version that people write as `churn@3`."""
@@ -74,7 +86,7 @@ class Book:
 
     def version(self, kind: str, name: str, digest: str) -> AnyVersion | None:
         """The version of that digest; of a snapshot that was taken again, the one whose files are there."""
-        found = self._by_digest.get((f"{kind}:{name}", digest), ())
+        found = self.tables.by_digest.get((f"{kind}:{name}", digest), ())
         return next((one for one in found if not self.state.is_removed(one)), found[0] if found else None)
 
     def member(self, key: str, digest: str) -> AnyVersion | None:
@@ -89,11 +101,11 @@ class Book:
 
     def made_into(self, version: AnyVersion) -> Sequence[AnyVersion]:
         """What was made of a version, without a step between."""
-        return self._made_of.get((key_at(version), version.digest), ())
+        return self.tables.made_of.get((key_at(version), version.digest), ())
 
     def made_from(self, version: AnyVersion) -> list[AnyVersion]:
         """What a version was made of."""
-        found = (self._by_digest.get(key, ()) for key in _sources(version))
+        found = (self.tables.by_digest.get(key, ()) for key in _sources(version))
         return [versions[0] for versions in found if versions]
 
     def stage(self, version: AnyVersion) -> Stage | None:
@@ -109,11 +121,11 @@ class Book:
 
     def events(self, group: str) -> Sequence[Happened]:
         """What was done with a group; not in the order of the entries."""
-        return self._events.get(group, ())
+        return self.tables.events.get(group, ())
 
     def by_task(self, run: str, task: str) -> Sequence[AnyVersion | Happened]:
         """What a task of Airflow did, by itself or by a job in a cloud; `run` is `dag_id/run_id`."""
-        return self._jobs.get((run, task), ())
+        return self.tables.jobs.get((run, task), ())
 
     # ---------------------------------------------------------------------------------------------------------- grow
 
@@ -130,25 +142,25 @@ class Book:
                     if isinstance(what, Hold) and what.left is not None:
                         continue  # the rollback's own entry
                     happened = Happened(group=group, what=what)
-                    self._events[group].append(happened)
+                    self.tables.events[group].append(happened)
                     new.append(happened)
         for item in sorted(new, key=lambda one: one.recorded.number):
-            self.in_order.append(item)
+            self.tables.in_order.append(item)
             if job := item.recorded.origin.job:
-                self._jobs[run_and_task(job)].append(item)
+                self.tables.jobs[run_and_task(job)].append(item)
 
     def _behind(self, kind: str, name: str, past: Past[Any]) -> Iterator[Any]:
-        known = self._counts.get((kind, name), 0)
+        known = self.tables.counts.get((kind, name), 0)
         if known < len(past):
             yield from past[known:]
-            self._counts[kind, name] = len(past)
+            self.tables.counts[kind, name] = len(past)
 
     def _add_version(self, version: AnyVersion) -> None:
         key = key_at(version)
-        self._versions[key].append(version)
-        self._by_digest[key, version.digest].append(version)
+        self.tables.versions[key].append(version)
+        self.tables.by_digest[key, version.digest].append(version)
         for source in _sources(version):
-            self._made_of[source].append(version)
+            self.tables.made_of[source].append(version)
 
 
 def run_and_task(job: Job) -> tuple[str, str]:

@@ -22,6 +22,7 @@ from sqlalchemy import select
 
 from lockstep.group import Group
 from lockstep_airflow.declared import PROTOCOL, SUFFIX, TASK
+from lockstep_airflow.ui.shapes import EdgeKind, Kind
 
 TAG: Final = "lockstep"
 _AT_ONCE: Final = 100  # serialized DAGs that are read by one query
@@ -33,7 +34,7 @@ class Node:
     """A node as it was declared; what its kind does not have is empty."""
 
     name: str
-    kind: str
+    kind: Kind
     description: str
     deprecated: str | None = None
     deprecated_after: date | None = None
@@ -50,7 +51,7 @@ class Declaration:
 
     group: Group
     nodes: Mapping[str, Node]
-    edges: tuple[tuple[str, str, str], ...]
+    edges: tuple[tuple[str, str, EdgeKind], ...]
     registry: str | None
     problem: str | None
     approval: bool
@@ -81,7 +82,7 @@ class Declaration:
         for start, end, kind in self.edges:
             if kind != "agrees":
                 children[start].append(end)
-        for name in reversed(self.nodes):  # each stands after those that it uses
+        for name in reversed(list(self.nodes)):  # each stands after those that it uses
             for child in children[name]:
                 below[name] |= below[child] | {child}
         place = {name: number for number, name in enumerate(self.nodes)}
@@ -149,9 +150,7 @@ class Declarations:
 def _newest() -> dict[str, tuple[Any, str]]:
     """Release DAG → the row of its newest version, and what tells that version from others."""
     wanted = (
-        select(
-            SerializedDagModel.dag_id, SerializedDagModel.id, SerializedDagModel.dag_hash, DagVersion.version_number
-        )
+        select(SerializedDagModel.dag_id, SerializedDagModel.id, SerializedDagModel.dag_hash, DagVersion.version_number)
         .join(DagVersion, SerializedDagModel.dag_version_id == DagVersion.id)
         .join(DagModel, DagModel.dag_id == SerializedDagModel.dag_id)
         .join(DagTag, DagTag.dag_id == SerializedDagModel.dag_id)

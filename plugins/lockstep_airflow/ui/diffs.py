@@ -48,7 +48,9 @@ def newest(place: Place, digest: str) -> str | None:
         paths = objects.names(f"diffs/{place.group.name}/{digest}/")
     production = place.book.state.production(place.group.name)
     now = production.digest if production else FIRST
-    kept = [(name[3] == now, int(name[2]), path) for path in paths if (name := _NAME.fullmatch(path.rpartition("/")[2]))]
+    kept = [
+        (name[3] == now, int(name[2]), path) for path in paths if (name := _NAME.fullmatch(path.rpartition("/")[2]))
+    ]
     return max(kept)[2] if kept else None
 
 

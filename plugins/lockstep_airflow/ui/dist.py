@@ -4,7 +4,6 @@ Rules:
 - A file is served to users who are logged in. What the address says of its content (`v=`) may be kept for good.
 """
 
-import mimetypes
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -39,8 +38,7 @@ def built() -> dict[str, Built]:
     for path in sorted(FOLDER.glob("*")):
         if path.is_file() and path.suffix in _TYPES:
             content = path.read_bytes()
-            kind = _TYPES[path.suffix] or mimetypes.guess_type(path.name)[0]
-            found[path.name] = Built(content=content, sha256=sha256_of(content), type=kind)
+            found[path.name] = Built(content=content, sha256=sha256_of(content), type=_TYPES[path.suffix])
     return found
 
 

@@ -1,14 +1,14 @@
 """Drift over time, by the profiles of snapshots: each newer one against what production was trained on.
 
 Rules:
-- No row is read. Columns are compared and judged by `lockstep.monitoring`; what was found for two snapshots is kept, for
-  it never changes.
+- No row is read. Columns are compared and judged by `lockstep.monitoring`; what was found for two snapshots never
+  changes, and is kept.
 - One thread compares, and it brings the libraries of data and of statistics, which the API server starts without. The
   list of groups never waits for it: what is not known yet comes a moment later.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
@@ -60,9 +60,7 @@ class Comparing:
         future = self.begin(objects, node, targets, pair)
         return future.result() if future is not None and future.done() else None
 
-    def begin(
-        self, objects: Objects, node: Node, targets: Mapping[str, str], pair: "Pair"
-    ) -> Future[Drifted] | None:
+    def begin(self, objects: Objects, node: Node, targets: Mapping[str, str], pair: "Pair") -> Future[Drifted] | None:
         """The comparison of two snapshots; None where too many wait already."""
         key = (pair.key, node, tuple(sorted(targets.items())))
         if (found := self._found.get(key)) is not None:
@@ -77,7 +75,12 @@ class Comparing:
             return self._waiting[key]
 
     def _compare(
-        self, key: Any, objects: Objects, node: Node, targets: Mapping[str, str], pair: "Pair"  # noqa: ANN401  a key
+        self,
+        key: Hashable,
+        objects: Objects,
+        node: Node,
+        targets: Mapping[str, str],
+        pair: "Pair",
     ) -> Drifted:
         try:
             found = _compared([self._profiled(objects, one) for one in (pair.old, pair.new)], node, targets)

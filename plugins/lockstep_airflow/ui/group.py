@@ -1,8 +1,7 @@
 """The page of a group: its graph with what stands where, what blocks the gate and where, and what may be done."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from lockstep.registry import Hold
 from lockstep.registry.lineage import AnyVersion
@@ -21,7 +20,7 @@ from lockstep_airflow.ui.world import DAGS, Place, Scene, dags_of
 def group(place: Place) -> shapes.GroupPage:
     """The page."""
     declared, seen, book = place.group, place.seen, place.seen.book
-    found = weighed(place.scene.world, declared, seen)
+    found = weighed(declared, seen)
     verdict = found.verdict if found else None
     nodes, edges = blocked(declared, verdict)
     question = place.scene.around.questions.get(declared.dag_id)
@@ -37,7 +36,7 @@ def group(place: Place) -> shapes.GroupPage:
         "staging_set": found.set if found else None,
         "nodes": [_node(declared, node, book, nodes.get(node.name, [])) for node in declared.nodes.values()],
         "edges": [
-            {"from": start, "to": end, "kind": kind, "blocks": edges.get((start, end), [])}  # type: ignore[typeddict-item]
+            {"from": start, "to": end, "kind": kind, "blocks": edges.get((start, end), [])}
             for start, end, kind in declared.edges
         ],
         "dags": actions(place),
@@ -72,10 +71,9 @@ def _node(declared: Declaration, node: Node, book: Book | None, blocks: list[str
     versions = book.versions(node.kind, node.name) if book else ()
     production, staging, candidate = standing(declared, node, book) if book else (None, None, None)
     current = staging or production
-    kind: Any = node.kind
     return {
         "name": node.name,
-        "kind": kind,
+        "kind": node.kind,
         "description": node.description,
         "deprecated": node.deprecated,
         "deprecated_after": node.deprecated_after.isoformat() if node.deprecated_after else None,
@@ -182,7 +180,7 @@ def production(book: Book, declared: Declaration) -> shapes.ReleaseRow | None:
     release: Release | None = book.state.production(declared.name)
     if release is None:
         return None
-    undo = book.state.undo.get(declared.name, ())
+    undo: Sequence[Release] = book.state.undo.get(declared.name, ())
     return {
         "digest": release.digest,
         "said": said(release.recorded),

@@ -28,7 +28,7 @@ def groups(scene: Scene) -> shapes.Groups:
 def _summary(scene: Scene, group: Declaration) -> shapes.GroupSummary:
     seen = scene.seen(group)
     book, question = seen.book, scene.around.questions.get(group.dag_id)
-    found = weighed(scene.world, group, seen)
+    found = weighed(group, seen)
     release = book.state.production(group.name) if book else None
     thresholds = group.group.model_of_threshold
     names = [("model", model.name) for model in group.group.models] + [("threshold", name) for name in thresholds]
@@ -72,7 +72,7 @@ def summary(scene: Scene) -> shapes_of_data.Summary:
     problems: dict[str, None] = {}
     for group in scene.declared.values():
         seen = scene.seen(group)
-        found = weighed(scene.world, group, seen)
+        found = weighed(group, seen)
         is_held = seen.book is not None and seen.book.state.hold(group.name) is not None
         for what, holds in (
             ("out_of_step", found is not None and found.verdict.status.value == "closed"),

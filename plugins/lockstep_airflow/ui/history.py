@@ -6,18 +6,18 @@ Rules:
 
 import time
 from collections.abc import Mapping
-from typing import Any, Final
-
-from fastapi import HTTPException
+from typing import Final
 
 from lockstep.registry.past import Hold, Judgement, Release, Staging
 from lockstep_airflow.ui import shapes
 from lockstep_airflow.ui.book import Book, Happened
+from lockstep_airflow.ui.kept import Kept
 from lockstep_airflow.ui.reading import told
 from lockstep_airflow.ui.said import said
 from lockstep_airflow.ui.world import Place
 
 _LOOK_AGAIN: Final = 1.0  # seconds
+_listed: Final = Kept[frozenset[str]](2_000)
 
 
 def history(place: Place, kind: str | None, before: int | None, limit: int) -> shapes.History:
@@ -91,5 +91,4 @@ def sets_with_diffs(place: Place) -> frozenset[str]:
             return frozenset(path.split("/")[2] for path in objects.names(f"{folder}/"))
 
     moment = int(time.monotonic() / _LOOK_AGAIN)
-    found: frozenset[str] = place.scene.world.listed.made((place.seen.address, folder, moment), listed)
-    return found
+    return _listed.made((place.seen.address, folder, moment), listed)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Literal
 
+from lockstep.registry.lineage import AnyVersion
 from lockstep.registry.past import Judgement, Release
 from lockstep_airflow.ui.book import Book, Happened, run_and_task
-from lockstep.registry.lineage import AnyVersion
 
 Item = AnyVersion | Happened
 Role = Literal["digest", "release", "commit", "source"]

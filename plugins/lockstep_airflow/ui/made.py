@@ -1,7 +1,10 @@
 """What a task instance made, or moved."""
 
+from collections.abc import Mapping
+
 from lockstep_airflow.ui import shapes_of_data
 from lockstep_airflow.ui.book import Happened, key_at
+from lockstep_airflow.ui.declarations import Node
 from lockstep_airflow.ui.history import event
 from lockstep_airflow.ui.said import version_row
 from lockstep_airflow.ui.world import Scene
@@ -32,7 +35,6 @@ def made(scene: Scene, dag_id: str, run_id: str, task_id: str, map_index: int) -
     return found
 
 
-def _has(nodes: dict[str, object], key: str) -> bool:
+def _has(nodes: Mapping[str, Node], key: str) -> bool:
     kind, _, name = key.partition(":")
-    node = nodes.get(name)
-    return node is not None and getattr(node, "kind", "") == kind
+    return name in nodes and nodes[name].kind == kind

@@ -1,9 +1,10 @@
 """One reader for each registry in an API server, however many browsers are open.
 
 Rules:
-- A registry is looked at when somebody asks, and at most once in `PAUSE` seconds; who asks meanwhile gets what was seen.
-- Nobody waits for long: where a registry does not answer within `PATIENCE`, what was known last is given, with a sentence
-  that says so. The look goes on behind, and whoever comes later gets what it found.
+- A registry is looked at when somebody asks, and at most once in `PAUSE` seconds; who asks meanwhile gets what was
+  seen.
+- Nobody waits for long: where a registry does not answer within `PATIENCE`, what was known last is given, with a
+  sentence that says so. The look goes on behind, and whoever comes later gets what it found.
 - A registry that can't be opened, or is not named at all, is a sentence with the next step, and no error.
 """
 

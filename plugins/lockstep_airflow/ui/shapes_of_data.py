@@ -2,7 +2,8 @@
 
 from typing import Literal, TypedDict
 
-from lockstep_airflow.ui.shapes import HistoryEvent, Said, VersionRow, Warning
+from lockstep_airflow.ui import shapes
+from lockstep_airflow.ui.shapes import HistoryEvent, Said, VersionRow
 
 
 class Bins(TypedDict):
@@ -128,7 +129,7 @@ class DriftPage(TypedDict):
 class Warnings(TypedDict):
     """What should be looked at, in all groups."""
 
-    warnings: list[Warning]
+    warnings: list[shapes.Warning]
 
 
 class Hit(TypedDict):

@@ -159,24 +159,25 @@ def _counted(splits: Iterable[Mapping[str, Any]]) -> bool:
     return all("distinct" in split for split in splits)
 
 
-def _add_numbers(
-    shown: shapes_of_data.ColumnProfile, splits: list[Mapping[str, Any]], summary: Summary | None
-) -> None:
+def _add_numbers(shown: shapes_of_data.ColumnProfile, splits: list[Mapping[str, Any]], summary: Summary | None) -> None:
     known = [split for split in splits if split["min"] is not None]
     if not known:
         return
-    shown["min"], shown["max"] = min(split["min"] for split in known), max(split["max"] for split in known)
+    low, high = min(split["min"] for split in known), max(split["max"] for split in known)
+    shown["min"], shown["max"] = low, high
     rows = sum(split["count"] - split["nulls"] for split in known)
     if all(split["mean"] is not None and split["std"] is not None for split in known):
         shares = [(split["count"] - split["nulls"]) / rows for split in known]
         mean = sum(share * split["mean"] for share, split in zip(shares, known, strict=True))
-        squares = sum(share * (split["std"] ** 2 + split["mean"] ** 2) for share, split in zip(shares, known, strict=True))
+        squares = sum(
+            share * (split["std"] ** 2 + split["mean"] ** 2) for share, split in zip(shares, known, strict=True)
+        )
         shown["mean"] = _finite(mean)
         shown["std"] = _finite(math.sqrt(max(squares - mean * mean, 0.0)))
     if isinstance(summary, Numbers) and summary.known:
         values = summary.values.quantiles(list(QUANTILES)).tolist()
         shown["quantiles"] = {str(rank): value for rank, value in zip(QUANTILES, values, strict=True)}
-        shown["bins"] = _bins(summary, shown["min"], shown["max"])
+        shown["bins"] = _bins(summary, low, high)
 
 
 def _bins(summary: Numbers, low: float, high: float) -> shapes_of_data.Bins:
@@ -189,9 +190,7 @@ def _bins(summary: Numbers, low: float, high: float) -> shapes_of_data.Bins:
     return {"start": low, "width": (high - low) / _BINS, "counts": [round(count, 3) for count in counts.tolist()]}
 
 
-def _add_words(
-    shown: shapes_of_data.ColumnProfile, splits: list[Mapping[str, Any]], summary: Summary | None
-) -> None:
+def _add_words(shown: shapes_of_data.ColumnProfile, splits: list[Mapping[str, Any]], summary: Summary | None) -> None:
     if isinstance(summary, Words):
         counts, shown["distinct"] = Counter(summary.counts), summary.distinct
     else:

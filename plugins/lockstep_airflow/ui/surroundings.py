@@ -74,7 +74,7 @@ class Surroundings:
     running: Mapping[str, Run] = field(default_factory=dict)
     questions: Mapping[str, Question] = field(default_factory=dict)
     due: Mapping[str, Due] = field(default_factory=dict)
-    teams: Mapping[str, str] = field(default_factory=dict)
+    teams: Mapping[str, str | None] = field(default_factory=dict)
 
     def of(self, group: str, dag_ids: tuple[str, ...]) -> tuple[Any, ...]:
         """What of it is about one group: it changes whenever that does."""

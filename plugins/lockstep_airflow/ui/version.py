@@ -99,7 +99,9 @@ def _held_by(book: Book, release: Release) -> shapes.HeldBy:
 def _curves(kept: Mapping[str, Any]) -> Iterator[shapes.Curve]:
     """Precision by recall, where there are classes; else the share that is decided yes, by threshold."""
     for split, of_split in kept.items():
-        several = {split: of_split} if "threshold" in of_split else {f"{split}, {one}": of for one, of in of_split.items()}
+        several = (
+            {split: of_split} if "threshold" in of_split else {f"{split}, {one}": of for one, of in of_split.items()}
+        )
         for name, points in several.items():
             if not points.get("threshold"):
                 continue

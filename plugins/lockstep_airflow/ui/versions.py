@@ -44,7 +44,7 @@ def version_in(place: Place, ref: str) -> AnyVersion:
         return found[-1]
     version = _numbered(found, ref)
     if version is None:
-        known = f' "{name}" has {len(found)} versions.' if node else f' The group has {", ".join(place.group.nodes)}.'
+        known = f' "{name}" has {len(found)} versions.' if node else f" The group has {', '.join(place.group.nodes)}."
         raise HTTPException(404, f'There is no version "{ref}" in release group "{place.group.name}".{known}')
     return version
 

@@ -9,8 +9,8 @@ Rules:
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from typing import Annotated, Any, Final, TypeVar, cast
 
 from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -21,6 +21,7 @@ from fastapi import Depends
 from lockstep_airflow.ui.declarations import Declaration
 from lockstep_airflow.ui.surroundings import Question
 
+T = TypeVar("T")
 KEPT: Final = 1.0  # seconds
 _MOST: Final = 1_000  # answers of the auth manager that are kept
 
@@ -44,17 +45,17 @@ class Viewer:
         """Whether the user may see a group."""
         return group.dag_id in self.readable()
 
-    def may_run(self, dag_ids: Iterable[str], teams: Mapping[str, str]) -> tuple[bool, ...]:
+    def may_run(self, dag_ids: Iterable[str], teams: Mapping[str, str | None]) -> tuple[bool, ...]:
         """For each DAG, whether the user may start it."""
         ids = tuple(dag_ids)
         return _asked((self._who, "run", ids), lambda: tuple(self._may(one, "POST", "RUN", teams) for one in ids))
 
-    def may_answer(self, question: Question, teams: Mapping[str, str]) -> tuple[bool, str]:
+    def may_answer(self, question: Question, teams: Mapping[str, str | None]) -> tuple[bool, str]:
         """Whether the user may answer a question, and why not; as Airflow itself looks at it."""
         key = (self._who, "answer", question.dag_id, question.assigned)
         return _asked(key, lambda: self._may_answer(question, teams))
 
-    def _may_answer(self, question: Question, teams: Mapping[str, str]) -> tuple[bool, str]:
+    def _may_answer(self, question: Question, teams: Mapping[str, str | None]) -> tuple[bool, str]:
         if not self._may(question.dag_id, "PUT", "HITL_DETAIL", teams):
             return False, f"You may not answer for {question.dag_id}. Ask for the right to edit its required actions."
         if question.assigned and not self._manager.is_authorized_hitl_task(
@@ -63,7 +64,7 @@ class Viewer:
             return False, f"Only {', '.join(sorted(question.assigned))} may answer."
         return True, ""
 
-    def _may(self, dag_id: str, method: Any, entity: str, teams: Mapping[str, str]) -> bool:  # noqa: ANN401  a literal
+    def _may(self, dag_id: str, method: Any, entity: str, teams: Mapping[str, str | None]) -> bool:  # noqa: ANN401  a literal
         return self._manager.is_authorized_dag(
             method=method,
             access_entity=DagAccessEntity[entity],
@@ -79,16 +80,16 @@ def viewer(user: Annotated[BaseUser, Depends(get_user)]) -> Viewer:
 
 ViewerDep = Annotated[Viewer, Depends(viewer)]
 
-_answers: dict[Any, tuple[float, Any]] = {}
+_answers: dict[Hashable, tuple[float, object]] = {}
 _lock = threading.Lock()
 
 
-def _asked(key: Any, ask: Callable[[], Any]) -> Any:  # noqa: ANN401  whatever the auth manager answers
+def _asked(key: Hashable, ask: Callable[[], T]) -> T:
     now = time.monotonic()
     with _lock:
-        at, answer = _answers.get(key, (float("-inf"), None))
+        at, kept = _answers.get(key, (float("-inf"), None))
     if now - at < KEPT:
-        return answer
+        return cast("T", kept)
     answer = ask()
     with _lock:
         if len(_answers) >= _MOST:

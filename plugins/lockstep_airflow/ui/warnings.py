@@ -14,7 +14,9 @@ from lockstep_airflow.ui.world import Scene
 def warnings(scene: Scene) -> shapes_of_data.Warnings:
     """Of all groups; what keeps something from being promoted or released comes first."""
     found = [
-        warning for group in scene.declared.values() for warning in warnings_of(group, scene.seen(group).book, scene.today)
+        warning
+        for group in scene.declared.values()
+        for warning in warnings_of(group, scene.seen(group).book, scene.today)
     ]
     return {"warnings": sorted(found, key=lambda one: not one["is_error"])}
 
@@ -79,7 +81,5 @@ def stale(book: Book, version: AnyVersion) -> list[str]:
     return [f"a newer snapshot, {newest[-1].ref}, is there; it was trained on {used.ref}"]
 
 
-def _warning(
-    group: Declaration, node: str, kind: str, says: str, *, is_error: bool = False
-) -> shapes.Warning:
+def _warning(group: Declaration, node: str, kind: str, says: str, *, is_error: bool = False) -> shapes.Warning:
     return {"group": group.name, "node": node, "kind": kind, "is_error": is_error, "says": says}  # type: ignore[typeddict-item]

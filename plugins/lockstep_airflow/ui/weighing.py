@@ -15,10 +15,11 @@ from lockstep.registry import State, model_key, threshold_key
 from lockstep.release import Status, Verdict, consult, digest_of_release, weigh
 from lockstep_airflow.ui import shapes
 from lockstep_airflow.ui.declarations import Declaration
+from lockstep_airflow.ui.kept import Kept
 from lockstep_airflow.ui.readers import Seen
-from lockstep_airflow.ui.world import World
 
 _LOOK_AGAIN: Final = 1.0  # seconds
+_KINDS: Final[dict[str, shapes.Kind]] = {"model": "model", "threshold": "threshold", "api": "api"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +30,19 @@ class Weighed:
     set: str | None
 
 
-def weighed(world: World, group: Declaration, seen: Seen) -> Weighed | None:
+_verdicts: Final = Kept[Weighed](4_000)
+
+
+def weighed(group: Declaration, seen: Seen) -> Weighed | None:
     """The verdict on a group; None where its registry was never read."""
     if seen.book is None:
         return None
     state = seen.book.state
     key = ("gate", seen.address, group.version, _looked_at(group.group, state))
-    found = world.verdicts.made(key, lambda: _weigh(group.group, state))
+    found = _verdicts.made(key, lambda: _weigh(group.group, state))
     if found.verdict.is_open and group.group.release_if and seen.objects is not None:
         moment = int(time.monotonic() / _LOOK_AGAIN)
-        found = world.verdicts.made((*key, moment), lambda: _consulted(group.group, state, seen, found))
+        found = _verdicts.made((*key, moment), lambda: _consulted(group.group, state, seen, found))
     return replace(found, verdict=replace(found.verdict, head=state.head))
 
 
@@ -73,7 +77,7 @@ def verdict_of(verdict: Verdict) -> shapes.Verdict:
         "reasons": list(verdict.reasons),
         "members": [
             {
-                "kind": member.kind,
+                "kind": _KINDS[member.kind],
                 "name": member.name,
                 "version": member.version,
                 "reasons": list(member.reasons),

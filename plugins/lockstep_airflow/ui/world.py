@@ -34,15 +34,15 @@ class Fresh(Generic[T]):
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make, self._lock = make, threading.Lock()
-        self._at, self._value = float("-inf"), None
+        self._last: tuple[float, T] | None = None
 
     def value(self) -> T:
         """The value, not older than `PAUSE`."""
         with self._lock:
-            if time.monotonic() - self._at > PAUSE or self._value is None:
-                self._value = self._make()
-                self._at = time.monotonic()
-            return self._value
+            if self._last is None or time.monotonic() - self._last[0] > PAUSE:
+                made = self._make()
+                self._last = time.monotonic(), made
+            return self._last[1]
 
 
 class World:
@@ -53,8 +53,6 @@ class World:
         self.readers = Readers()
         self._declared = Fresh(Declarations().look)
         self._around = Fresh(lambda: look_around(with_teams=with_teams))
-        self.verdicts: Kept[Any] = Kept(4_000)
-        self.listed: Kept[Any] = Kept(2_000)
         self.files: Kept[bytes] = Kept(64 << 20, len)
 
     def scene(self, viewer: Viewer) -> "Scene":

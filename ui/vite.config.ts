@@ -44,5 +44,5 @@ export default defineConfig({
       },
     },
   },
-  test: { include: ["test/**/*.test.ts", "test/**/*.test.tsx"] },
+  test: { setupFiles: ["test/browser.ts"], include: ["test/**/*.test.ts", "test/**/*.test.tsx"] },
 });

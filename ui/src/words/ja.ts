@@ -1,4 +1,10 @@
 import type { Words } from ".";
+import { charts } from "./ja/charts";
+import { data, snapshot } from "./ja/data";
+import { parts } from "./ja/parts";
+import { diff, releases } from "./ja/releases";
+import { search, warnings } from "./ja/search";
+import { compare, version, versions } from "./ja/versions";
 
 /** 日本語 */
 export const ja: Words = {
@@ -52,4 +58,15 @@ export const ja: Words = {
     due: (n) => `${n}グループが再学習の時期です`,
     none: "リリースグループはまだありません",
   },
+  charts,
+  compare,
+  data,
+  diff,
+  parts,
+  releases,
+  search,
+  snapshot,
+  version,
+  versions,
+  warnings,
 };

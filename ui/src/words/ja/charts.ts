@@ -1,0 +1,11 @@
+import type { Words } from "..";
+
+const day = new Intl.DateTimeFormat("ja", { month: "short", day: "numeric" });
+const time = new Intl.DateTimeFormat("ja", { hour: "2-digit", minute: "2-digit" });
+const month = new Intl.DateTimeFormat("ja", { month: "short", year: "numeric" });
+
+export const charts: Words["charts"] = {
+  series: "系列",
+  share: "行の割合",
+  tick: (at, days) => (days > 400 ? month : days > 2 ? day : time).format(at),
+};

@@ -1,4 +1,4 @@
-"""Lockstep's entry in Airflow's list of plugins: the operators' links and the page of a version."""
+"""Lockstep's entry in Airflow's list of plugins: the operators' links, and the web UI with its places."""
 
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,14 @@ class LockstepPlugin(AirflowPlugin):
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # Airflow reads an attribute
-        """The page of a version, at /lockstep."""
-        from lockstep_airflow.web import create_app
+        """The answers and the files of the web UI, at /lockstep."""
+        from lockstep_airflow.ui.app import create_app
 
         return [{"app": create_app(), "url_prefix": "/lockstep", "name": "Lockstep"}]
+
+    @cached_property
+    def react_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
+        """The places where Airflow shows the web UI."""
+        from lockstep_airflow.ui.places import places
+
+        return places()

@@ -10,7 +10,6 @@ Rules:
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, get_parsing_context
@@ -24,30 +23,23 @@ from lockstep.group import Group
 from lockstep.places import Engine, Where, check_engine, check_where
 from lockstep_airflow.asking import ByHand
 from lockstep_airflow.assets import asset_of, parents_of, staging_of
+from lockstep_airflow.declared import said_of
 from lockstep_airflow.deploy import DeployOperator
 from lockstep_airflow.diff import DiffOperator
 from lockstep_airflow.due import DueOperator, started_by
 from lockstep_airflow.forms import (
-    needed_reason_field,
     place_fields,
     reason_field,
     registry_field,
     training_fields,
 )
 from lockstep_airflow.gate import GateSensor
-from lockstep_airflow.operators import (
-    PromoteOperator,
-    ReleaseOperator,
-    ResumeOperator,
-    RollbackOperator,
-    TuneOperator,
-)
+from lockstep_airflow.operators import PromoteOperator, ReleaseOperator, RollbackOperator, TuneOperator
+from lockstep_airflow.pausing import group_dag, hold_dag, resume_dag
 from lockstep_airflow.snapshot import SnapshotOperator
 from lockstep_airflow.train import TrainOperator
 from lockstep_airflow.watch import look_tasks
 
-_DEFAULTS: Final = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
-_START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 _PULL: Final = "{{{{ (ti.xcom_pull(task_ids='{task}') or {{}}).get('{key}', '') }}}}"
 
 
@@ -63,7 +55,7 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     approval: ByHand | None = None,
     watch: Any = None,  # noqa: ANN401  as schedule
 ) -> dict[str, DAG]:
-    """Five DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_resume`; asked, `_watch`.
+    """Of each release group `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_hold`, `_resume`; or `_watch`.
 
     Args:
         graph: the declarations; or a function that returns them, together with `group`.
@@ -95,13 +87,14 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     graph = _declared(graph, group)
     if task_of is not None and task_of not in graph.groups:
         return {}
-    given = _Given(registry=registry, where=where, engine=engine)
+    given, is_watched = _Given(registry=registry, where=where, engine=engine), watch is not None
     builders: dict[str, Callable[[Group, str], DAG]] = {
         "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, schedule, given),
         "promote": lambda group, dag_id: _promote(group, dag_id, registry),
-        "release": lambda group, dag_id: _release(graph, group, dag_id, registry, deploy, approval),
+        "release": lambda group, dag_id: _release(graph, group, dag_id, registry, deploy, approval, watch=is_watched),
         "rollback": lambda group, dag_id: _rollback(group, dag_id, registry, deploy),
-        "resume": lambda group, dag_id: _resume(group, dag_id, registry),
+        "hold": lambda group, dag_id: hold_dag(group, dag_id, registry),
+        "resume": lambda group, dag_id: resume_dag(group, dag_id, registry),
     }
     if watch is None and graph.retrain_when is not None:
         raise DeclarationError(
@@ -143,19 +136,6 @@ def _declared(graph: Graph | Callable[[], Graph], group: str | None) -> Graph:
     return found
 
 
-def _dag(group: Group, dag_id: str, what: str, doc: str, **kwargs: Any) -> DAG:
-    return DAG(  # noqa: AIR002  the schedule is among the arguments below
-        dag_id=dag_id,
-        description=what,
-        doc_md=f"{what}\n\n{doc}",
-        tags=["lockstep", group.name],
-        default_args=_DEFAULTS,
-        start_date=_START,
-        catchup=False,
-        **{"schedule": None, "is_paused_upon_creation": False, **kwargs},
-    )
-
-
 def _retrain(
     graph: Graph,
     group: Group,
@@ -173,7 +153,7 @@ def _retrain(
         start["is_paused_upon_creation"] = None  # a schedule starts when somebody lets it, as everywhere in Airflow
     if graph.retrain_when is not None:  # events that come while one run goes on make one run together
         start |= {"schedule": started_by(schedule, group.name), "max_active_runs": 1}
-    with _dag(group, dag_id, what, doc, params=params, **start) as dag:
+    with group_dag(group, dag_id, what, doc, params=params, **start) as dag:
         snapshots: dict[str, BaseOperator] = {}
         trained: dict[str, BaseOperator] = {}
         for member in group.models:
@@ -262,7 +242,7 @@ def _watch(
         doc += (
             f" Says so where the group is to be retrained, which starts `{group.name}_retrain`: `{graph.retrain_when}`."
         )
-    with _dag(
+    with group_dag(
         group,
         dag_id,
         f"Watch the data of {group.name}",
@@ -297,7 +277,7 @@ def _promote(group: Group, dag_id: str, registry: str | None) -> DAG:
         **registry_field(),
     }
     doc = "A model version moves together with the thresholds that were tuned for it."
-    with _dag(
+    with group_dag(
         group, dag_id, f"Promote a version of {group.name} to staging", doc, params=params, max_active_runs=1
     ) as dag:
         PromoteOperator(
@@ -317,13 +297,15 @@ def _release(
     registry: str | None,
     deploy: VertexEndpoints | None,
     approval: ByHand | None,
+    *,
+    watch: bool,
 ) -> DAG:
     doc = (
         "A promotion wakes it up. The gate waits until all members stand in staging and fit together; then it is"
         f" counted which decisions change,{' a person approves it,' if approval else ''} and all are released at once."
     )
     schedule = [staging_of(group.name)]
-    with _dag(
+    with group_dag(
         group,
         dag_id,
         f"Release {group.name} when its gate opens",
@@ -332,7 +314,8 @@ def _release(
         params=registry_field(),
         max_active_runs=1,
     ) as dag:
-        gate = GateSensor(task_id="gate", group=group, registry=registry)
+        declared = said_of(graph, group, registry=registry, approval=approval is not None, watch=watch)
+        gate = GateSensor(task_id="gate", group=group, registry=registry, doc_json=declared)
         diff = DiffOperator(task_id="diff", graph=graph, group=group, registry=registry)
         release = ReleaseOperator(
             task_id="release",
@@ -381,17 +364,9 @@ def _rollback(group: Group, dag_id: str, registry: str | None, deploy: VertexEnd
         **registry_field(),
     }
     doc = f"All members of the group go back at once. Then it is on hold, until {group.name}_resume lifts that."
-    with _dag(
+    with group_dag(
         group, dag_id, f"Roll {group.name} back to an earlier release", doc, params=params, max_active_runs=1
     ) as dag:
         rollback = RollbackOperator(task_id="rollback", group=group, to="{{ params.to or '' }}", registry=registry)
         _deployed(rollback, group, registry, deploy)
-    return dag
-
-
-def _resume(group: Group, dag_id: str, registry: str | None) -> DAG:
-    doc = "After a rollback a group is on hold: its gate stays closed until somebody has found out what went wrong."
-    params = {**needed_reason_field(), **registry_field()}
-    with _dag(group, dag_id, f"Lift the hold on {group.name}", doc, params=params, max_active_runs=1) as dag:
-        ResumeOperator(task_id="resume", group=group, registry=registry)
     return dag

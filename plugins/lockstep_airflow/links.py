@@ -14,7 +14,7 @@ def page_of(ref: str) -> str:
     from airflow.sdk.configuration import conf
 
     base = str(conf.get("api", "base_url", fallback="http://localhost:8080/")).rstrip("/")
-    return f"{base}/lockstep/versions/{quote(ref)}"
+    return f"{base}/plugin/lockstep/versions/{quote(ref)}"
 
 
 class VersionLink(BaseOperatorLink):

@@ -171,6 +171,23 @@ class RollbackOperator(LockstepOperator):
         }
 
 
+class HoldOperator(LockstepOperator):
+    """Puts a group on hold."""
+
+    operator_extra_links = ()
+
+    def __init__(self, *, group: Group, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.group = group
+
+    def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:  # noqa: ARG002
+        """`lockstep.release.hold`."""
+        from lockstep.release import hold
+
+        done = hold(registry, self.group, origin)
+        return {"group": done.group, "on_hold": done.is_on, "entry": done.recorded.number}
+
+
 class ResumeOperator(LockstepOperator):
     """Lifts the hold on a group."""
 

@@ -100,7 +100,13 @@ def judgement_at(group: str, _place: int, entry: Entry) -> Judgement:
     said = entry.fact
     if not isinstance(said, Approved | Rejected):
         raise _taken_for(entry, "judgement")
-    return Judgement(group=group, digest=said.digest, word=Word(said.kind), recorded=_recorded(entry))
+    return Judgement(
+        group=group,
+        digest=said.digest,
+        word=Word(said.kind),
+        members=MappingProxyType(said.members),
+        recorded=_recorded(entry),
+    )
 
 
 def hold_at(group: str, _place: int, entry: Entry) -> Hold:

@@ -91,11 +91,12 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """What somebody said of the set `digest` of a group."""
+    """What somebody said of the set `digest` of a group, and which versions are in it."""
 
     group: str
     digest: str
     word: Word
+    members: Mapping[str, str]
     recorded: Recorded
 
 

@@ -23,6 +23,7 @@ from lockstep.release.hold import describe_hold
 from lockstep.release.manifest import compose, digest_of_release
 from lockstep.release.words import approval_of, describe_word, rejection_of
 
+Reason = tuple[str, str]  # a sentence, and the node above that it is about
 Staged = Mapping[str, Version[ModelTrained] | None]  # model of the group → its version in staging
 
 
@@ -36,12 +37,18 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberVerdict:
-    """One member: the staged version it would be released with (None: none, or an API), and what stands in the way."""
+    """One member: the staged version it would be released with (None: none, or an API), and what stands in the way.
+
+    Attributes:
+        about: for each of the reasons, the node that the member uses and that the reason is about; "" where it is about
+            the member alone. So it is known which arrow of the graph is blocked.
+    """
 
     kind: str
     name: str
     version: str | None
     reasons: tuple[str, ...]
+    about: tuple[str, ...] = ()
 
     @property
     def fits(self) -> bool:
@@ -142,24 +149,29 @@ def weigh(group: Group, state: State) -> tuple[Verdict, dict[str, Any] | None]:
 def _model(model: GroupModel, group: Group, staged: Staged, state: State) -> MemberVerdict:
     version = staged[model.name]
     if version is None:
-        return MemberVerdict(kind="model", name=model.name, version=None, reasons=(f"{model.name} is not in staging",))
-    reasons = (*_built_on_others(model, version, state), *_on_older_data(model, version, group, staged, state))
-    return MemberVerdict(kind="model", name=model.name, version=version.ref, reasons=reasons)
+        return _member("model", model.name, None, ((f"{model.name} is not in staging", ""),))
+    found = (*_built_on_others(model, version, state), *_on_older_data(model, version, group, staged, state))
+    return _member("model", model.name, version.ref, found)
 
 
-def _built_on_others(model: GroupModel, staged: Version[ModelTrained], state: State) -> Iterator[str]:
+def _member(kind: str, name: str, version: str | None, found: tuple[Reason, ...]) -> MemberVerdict:
+    reasons, about = tuple(reason for reason, _ in found), tuple(used for _, used in found)
+    return MemberVerdict(kind=kind, name=name, version=version, reasons=reasons, about=about)
+
+
+def _built_on_others(model: GroupModel, staged: Version[ModelTrained], state: State) -> Iterator[Reason]:
     for name in model.builds_on:
         upstream = state.staged_model(name)
         used = staged.fact.upstream.get(name)
         if upstream is None or upstream.digest == used:
             continue  # an upstream that is not staged is its own member's reason
         built = f"was built on {state.model_by_digest(name, used).ref}" if used else f"was not built on {name}"
-        yield f"{staged.ref} {built}, but {upstream.ref} is in staging; retrain and promote {model.name}"
+        yield f"{staged.ref} {built}, but {upstream.ref} is in staging; retrain and promote {model.name}", name
 
 
 def _on_older_data(
     model: GroupModel, version: Version[ModelTrained], group: Group, staged: Staged, state: State
-) -> Iterator[str]:
+) -> Iterator[Reason]:
     if not model.shared:
         return
     for sibling in group.models:
@@ -170,25 +182,25 @@ def _on_older_data(
         newer = state.snapshot_by_digest(other.fact.dataset, other.fact.snapshot)
         if newer.number > own.number:
             apart = f"{version.ref} was trained on {own.ref}, but {other.ref} on {newer.ref}"
-            yield f"{apart}; retrain and promote {model.name}"
+            yield f"{apart}; retrain and promote {model.name}", model.dataset
 
 
 def _threshold(name: str, model: str, state: State) -> MemberVerdict:
     staged, staged_model = state.staged_threshold(name), state.staged_model(model)
-    reasons: tuple[str, ...] = ()
+    found: tuple[Reason, ...] = ()
     if staged is None:
-        reasons = (f"{name} is not in staging",)
+        found = ((f"{name} is not in staging", ""),)
     elif staged_model is not None and staged.fact.model_digest != staged_model.digest:
         tuned_for = state.model_by_digest(staged.fact.model, staged.fact.model_digest)
         apart = f"{staged.ref} was tuned for {tuned_for.ref}, but {staged_model.ref} is in staging"
-        reasons = (f"{apart}; tune and promote {name}",)
-    return MemberVerdict(kind="threshold", name=name, version=staged.ref if staged else None, reasons=reasons)
+        found = ((f"{apart}; tune and promote {name}", model),)
+    return _member("threshold", name, staged.ref if staged else None, found)
 
 
 def _api(api: GroupApi, blocked: set[str]) -> MemberVerdict:
     waits_for = [name for name in (*api.decides, *api.explains) if name in blocked]
-    reasons = (f"{api.name} waits for {', '.join(waits_for)}",) if waits_for else ()
-    return MemberVerdict(kind="api", name=api.name, version=None, reasons=reasons)
+    found = ((f"{api.name} waits for {', '.join(waits_for)}", ""),) if waits_for else ()
+    return _member("api", api.name, None, found)
 
 
 def _compare_with_past(group: Group, state: State, digest: str) -> tuple[Status, tuple[str, ...]]:

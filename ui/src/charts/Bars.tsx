@@ -53,10 +53,17 @@ export function Bars({
         <Table.Body>
           {bars.map(({ label, note, value, low: from, high: to, text, like = 0 }) => (
             <Table.Row key={label}>
-              <Table.ColumnHeader fontWeight="normal" scope="row" width="1%">
+              <Table.ColumnHeader
+                fontWeight="normal"
+                minWidth="7rem"
+                overflowWrap="anywhere"
+                py={1}
+                scope="row"
+                width="20%"
+              >
                 {label} {note}
               </Table.ColumnHeader>
-              <Table.Cell minWidth="6rem" width="60%">
+              <Table.Cell minWidth="6rem" py={1}>
                 <Box aria-hidden height="1rem" position="relative">
                   <Box
                     bg={{ _light: colour("light", like), _dark: colour("dark", like) }}
@@ -83,7 +90,7 @@ export function Bars({
                   )}
                 </Box>
               </Table.Cell>
-              <Table.Cell textAlign="end" whiteSpace="nowrap">
+              <Table.Cell fontVariantNumeric="tabular-nums" py={1} textAlign="end" whiteSpace="nowrap" width="1%">
                 {text}
               </Table.Cell>
             </Table.Row>

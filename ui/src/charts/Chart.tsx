@@ -43,6 +43,8 @@ export interface ChartProps {
   xRange?: [number, number];
   yRange?: [number, number];
   height?: number;
+  /** Amounts: the axis begins at zero. */
+  fromZero?: boolean;
 }
 
 const SHOWN: Record<Format, (value: number) => string> = {
@@ -239,8 +241,12 @@ function options(
 }
 
 /** The ends of the y axis: what is drawn and what is allowed, with some room above. */
-function withLimits({ limits = [], series }: ChartProps, low: number, high: number): [number, number] {
-  const filled = series.some(({ draw }) => draw === "filled");
+function withLimits(
+  { limits = [], series, fromZero = false }: ChartProps,
+  low: number,
+  high: number,
+): [number, number] {
+  const filled = fromZero || series.some(({ draw }) => draw === "filled");
   const all = limits.map((limit) => limit.at);
   const least = Math.min(...all, low ?? 0, ...(filled ? [0] : []));
   const most = Math.max(...all, high ?? 1);
@@ -281,20 +287,29 @@ function drawMarks(plot: uPlot, { marks = [], limits = [] }: ChartProps, now: In
     ctx.setLineDash(mark.like ? dashOf(mark.like).map((part) => part * dots) : []);
     line(ctx, x, bbox.top, x, bbox.top + bbox.height);
     const right = x > bbox.left + bbox.width * 0.6;
-    ctx.fillStyle = now.text;
     ctx.textAlign = right ? "right" : "left";
-    ctx.fillText(mark.label, x + (right ? -4 : 4) * dots, bbox.top + (2 + index * 14) * dots);
+    written(ctx, mark.label, x + (right ? -5 : 5) * dots, bbox.top + (2 + index * 15) * dots, now, now.text);
   });
   for (const limit of limits) {
     const y = plot.valToPos(limit.at, "y", true);
     ctx.strokeStyle = now.warn;
     ctx.setLineDash([4 * dots, 4 * dots]);
     line(ctx, bbox.left, y, bbox.left + bbox.width, y);
-    ctx.fillStyle = now.warn;
     ctx.textAlign = "left";
-    ctx.fillText(limit.label, bbox.left + 4 * dots, y - 15 * dots);
+    written(ctx, limit.label, bbox.left + 4 * dots, y - 15 * dots, now, now.warn);
   }
   ctx.restore();
+}
+
+/** A word on the ground of the page, so that no line goes through it. */
+function written(ctx: CanvasRenderingContext2D, text: string, x: number, y: number, now: Ink, colour: string): void {
+  const { width } = ctx.measureText(text);
+  ctx.globalAlpha = 0.8;
+  ctx.fillStyle = now.ground;
+  ctx.fillRect(ctx.textAlign === "right" ? x - width : x, y, width, 13 * devicePixelRatio);
+  ctx.globalAlpha = 1;
+  ctx.fillStyle = colour;
+  ctx.fillText(text, x, y);
 }
 
 function line(ctx: CanvasRenderingContext2D, x1: number, y1: number, x2: number, y2: number): void {

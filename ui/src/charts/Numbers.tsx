@@ -15,7 +15,7 @@ export function Numbers({ caption, series, xLabel, yLabel, xFormat = "figure", y
   const length = (x: readonly number[]) => Math.min(MOST, steps ? x.length - 1 : x.length);
   return (
     <Box aria-label={caption} maxHeight="20rem" overflow="auto" role="region" tabIndex={0}>
-      <Table.Root size="sm" stickyHeader>
+      <Table.Root css={{ "& td, & th": { paddingBlock: 1 } }} size="sm" stickyHeader>
         <Table.Header>
           <Table.Row>
             {!alike && <Table.ColumnHeader>{words.charts.series}</Table.ColumnHeader>}

@@ -20,6 +20,7 @@ export interface Ink {
   muted: string;
   grid: string;
   warn: string;
+  ground: string;
   font: string;
 }
 
@@ -35,6 +36,7 @@ export function ink(element: Element): Ink {
     muted: token("fg-muted", style.color),
     grid: token("border", style.color),
     warn: token("fg-error", style.color),
+    ground: token("bg", "transparent"),
     font: `12px ${style.fontFamily}`,
   };
 }

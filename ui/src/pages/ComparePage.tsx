@@ -1,6 +1,7 @@
 /** Versions side by side, with what differs set off. */
 
-import { Badge, Box, Flex, Grid, IconButton, Stack, Switch, Table, Text } from "@chakra-ui/react";
+import { Box, Button, Flex, Grid, IconButton, Stack, Switch, Table, Text, VisuallyHidden } from "@chakra-ui/react";
+import { useState } from "react";
 import { useParams, useSearchParams } from "react-router-dom";
 import type { VersionPage } from "../api/types";
 import { useLiveAll } from "../live/live";
@@ -36,7 +37,7 @@ export function ComparePage() {
     );
   return (
     <>
-      <Trail group={group} steps={[[words.versions.title, to.versions(group)]]} title={words.compare.title}>
+      <Trail group={group} place="versions" title={words.compare.title}>
         <Switch.Root
           checked={only}
           ml="auto"
@@ -77,7 +78,6 @@ interface Props {
 
 function SideBySide({ group, pages, only, onLeave }: Props) {
   const overlays = byName(pages);
-  const refs = pages.map(({ ref }) => ref);
   return (
     <Stack gap={3}>
       <Box
@@ -87,7 +87,7 @@ function SideBySide({ group, pages, only, onLeave }: Props) {
         role="region"
         tabIndex={0}
       >
-        <Table.Root size="sm" stickyHeader>
+        <Table.Root css={{ "& td, & th": { paddingBlock: 1.5 } }} size="sm" stickyHeader>
           <Table.Header>
             <Table.Row>
               <Table.ColumnHeader bg="bg" left={0} minWidth="8rem" position="sticky" zIndex={2} />
@@ -130,13 +130,15 @@ function SideBySide({ group, pages, only, onLeave }: Props) {
           </Grid>
         </Section>
       )}
-      <Text srOnly>{refs.join(", ")}</Text>
     </Stack>
   );
 }
 
+const LONG = 12; // lines
+
 function Part({ of, only, width }: { of: Compared; only: boolean; width: number }) {
-  const rows = only ? of.rows.filter(({ differs }) => differs) : of.rows;
+  const [all, setAll] = useState(of.rows.length <= LONG);
+  const rows = only || !all ? of.rows.filter(({ differs }) => differs) : of.rows;
   const hidden = of.rows.length - rows.length;
   return (
     <>
@@ -148,6 +150,11 @@ function Part({ of, only, width }: { of: Compared; only: boolean; width: number 
               <Text color="fg.muted" fontWeight="normal">
                 {rows.length === 0 ? words.compare.same : words.compare.hidden(hidden)}
               </Text>
+            )}
+            {hidden > 0 && !only && (
+              <Button onClick={() => setAll(true)} size="2xs" variant="outline">
+                {words.compare.showAll}
+              </Button>
             )}
           </Flex>
         </Table.ColumnHeader>
@@ -174,9 +181,12 @@ function Line({ row }: { row: Row }) {
       >
         {row.name}
         {row.differs && (
-          <Badge colorPalette="blue" ml={2} size="xs">
-            {words.compare.differs}
-          </Badge>
+          <>
+            <VisuallyHidden> {words.compare.differs}</VisuallyHidden>
+            <Text aria-hidden as="span" color="fg.info" ms={2}>
+              ≠
+            </Text>
+          </>
         )}
       </Table.ColumnHeader>
       {row.values.map((value, index) => (

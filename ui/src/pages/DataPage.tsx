@@ -23,7 +23,7 @@ export function DataPage() {
   const seen = useLive<Page>(`groups/${encodeURIComponent(group)}/data`);
   return (
     <>
-      <Trail group={group} title={words.data.title} />
+      <Trail group={group} place="data" />
       <Shown lines={8} seen={seen}>
         {({ datasets }) =>
           datasets.length === 0 ? (
@@ -87,6 +87,7 @@ function Over({ snapshots, what }: { snapshots: SnapshotRow[]; what: "rows" | "q
   return (
     <Chart
       caption={what === "rows" ? words.data.rowsOver : words.data.quarantineOver}
+      fromZero
       height={140}
       says={words.data.rowsSays(count(values[0] ?? 0), count(values.at(-1) ?? 0))}
       series={[

@@ -5,14 +5,13 @@ import { useParams } from "react-router-dom";
 import type { DecisionDiff, Population, Split } from "../api/types";
 import { type Bar, Bars } from "../charts/Bars";
 import { useLive } from "../live/live";
-import { to } from "../parts/address";
 import { Section } from "../parts/Section";
 import { Sheet } from "../parts/Sheet";
 import { Nothing, Shown } from "../parts/State";
 import { VersionLink } from "../parts/small";
 import { Trail } from "../parts/Trail";
 import { count, figure, share, signed, words } from "../words";
-import { directions, interval, sharedMost } from "./deciding";
+import { directions, interval, sharedMost, splitsMost } from "./deciding";
 import { Scores } from "./Scores";
 
 export function DiffPage() {
@@ -21,11 +20,7 @@ export function DiffPage() {
   const absent = seen.error?.status === 404 && seen.data === undefined;
   return (
     <>
-      <Trail
-        group={group}
-        steps={[[words.releases.title, to.releases(group)]]}
-        title={words.diff.of(digest.slice(0, 12))}
-      />
+      <Trail group={group} place="releases" title={words.diff.of(digest.slice(0, 12))} />
       {absent ? (
         <Nothing title={words.diff.none}>
           <Stack gap={2} maxWidth="40rem">
@@ -60,7 +55,11 @@ function Parts({ group, diff }: { group: string; diff: DecisionDiff }) {
             </Text>
             <Stack gap={3}>
               {diff.splits.map((split) => (
-                <SplitBars key={`${split.api} ${split.other} ${split.on} ${split.rows_of}`} split={split} />
+                <SplitBars
+                  key={`${split.api} ${split.other} ${split.on} ${split.rows_of}`}
+                  most={splitsMost(diff.splits)}
+                  split={split}
+                />
               ))}
             </Stack>
           </>
@@ -239,7 +238,7 @@ function Examples({ group, thresholds }: { group: string; thresholds: Population
   );
 }
 
-function SplitBars({ split }: { split: Split }) {
+function SplitBars({ split, most }: { split: Split; most: number }) {
   const sides = [[words.diff.old, split.old, 1] as const, [words.diff.new, split.new, 0] as const];
   const bars = sides.flatMap(([label, of, like]): Bar[] =>
     of
@@ -261,7 +260,7 @@ function SplitBars({ split }: { split: Split }) {
       <Text fontSize="sm" fontWeight="medium">
         {name}
       </Text>
-      <Bars bars={bars} caption={name} />
+      <Bars bars={bars} caption={name} most={most} />
     </Box>
   );
 }

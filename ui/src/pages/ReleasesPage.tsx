@@ -7,7 +7,7 @@ import { useLive } from "../live/live";
 import { usePaged } from "../live/paged";
 import { to } from "../parts/address";
 import { Fold } from "../parts/Fold";
-import { JobLinks } from "../parts/JobLinks";
+import { TaskLink } from "../parts/JobLinks";
 import { Pick } from "../parts/Pick";
 import { Nothing, Shown } from "../parts/State";
 import { To, VersionLink, When } from "../parts/small";
@@ -28,7 +28,7 @@ export function ReleasesPage() {
   const { seen, more, isFetching } = usePaged<History>(`${path}${PAGE}${kinds}`, pulse);
   return (
     <>
-      <Trail group={group} title={words.releases.title}>
+      <Trail group={group} place="releases">
         <Box ml="auto">
           <Pick
             label={words.releases.filter}
@@ -117,7 +117,7 @@ function Event({ group, event, changes }: { group: string; event: HistoryEvent; 
   const { kind, said, digest, members } = event;
   const moves = kind === "released" || kind === "rolled_back";
   return (
-    <Box as="li" pb={3} position="relative" ps={4}>
+    <Box as="li" fontSize="sm" pb={3} position="relative" ps={4}>
       <Box
         aria-hidden
         bg={TONES[kind]}
@@ -133,12 +133,17 @@ function Event({ group, event, changes }: { group: string; event: HistoryEvent; 
           {words.releases.kind[kind]}
         </Text>
         {digest && <Named event={event} group={group} />}
-        {event.left && <Text color="fg.muted">{words.releases.left(event.left.slice(0, 12))}</Text>}
+        {event.left && (
+          <Text color="fg.muted" fontSize="sm">
+            {words.releases.left(event.left.slice(0, 12))}
+          </Text>
+        )}
         {event.is_production && <Badge colorPalette="green">{words.releases.production}</Badge>}
         <Text color="fg.muted" fontSize="sm">
           <When at={said.at} /> · {said.by}
         </Text>
-        <Flex gap={3} ml="auto">
+        <Flex fontSize="sm" gap={3} ml="auto">
+          {said.job && <TaskLink job={said.job} />}
           {digest && event.has_diff && <To to={to.diff(group, digest)}>{words.releases.whatChanged}</To>}
         </Flex>
       </Flex>
@@ -147,9 +152,6 @@ function Event({ group, event, changes }: { group: string; event: HistoryEvent; 
         <Changes changes={changes} group={group} of={Object.keys(members).length} />
       ) : (
         kind === "promoted" && <Members group={group} members={members} />
-      )}
-      {said.job && (
-        <Fold title={words.parts.job}>{() => <Box fontSize="sm">{said.job && <JobLinks job={said.job} />}</Box>}</Fold>
       )}
     </Box>
   );

@@ -5,7 +5,6 @@ import { useParams } from "react-router-dom";
 import type { SnapshotPage as Page } from "../api/types";
 import { Bars } from "../charts/Bars";
 import { useLive } from "../live/live";
-import { to } from "../parts/address";
 import { Facts } from "../parts/Facts";
 import { JobLinks } from "../parts/JobLinks";
 import { Section } from "../parts/Section";
@@ -22,7 +21,7 @@ export function SnapshotPage() {
   const seen = useLive<Page>(`groups/${encodeURIComponent(group)}/snapshots/${encodeURIComponent(ref)}`);
   return (
     <>
-      <Trail group={group} steps={[[words.data.title, to.data(group)]]} title={ref}>
+      <Trail group={group} place="data" title={ref}>
         {seen.data?.removed && <Removed />}
       </Trail>
       <Shown lines={10} seen={seen}>

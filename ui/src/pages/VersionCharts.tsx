@@ -1,29 +1,55 @@
 /** The charts of a version: its curves, and how far its probabilities can be trusted. */
 
-import { Stack } from "@chakra-ui/react";
+import { Stack, Text } from "@chakra-ui/react";
+import type { ReactNode } from "react";
 import type { VersionPage } from "../api/types";
 import { Chart } from "../charts/Chart";
+import { useLive } from "../live/live";
+import { to } from "../parts/address";
 import { Section } from "../parts/Section";
+import { To } from "../parts/small";
 import { figure, words } from "../words";
-import { byAxes, type Overlay } from "./compare";
+import { byAxes, type Chosen, chosenAt, type Overlay, thresholdOf } from "./compare";
 
 const UNIT: [number, number] = [0, 1];
 
-export function Curves({ page }: { page: VersionPage }) {
-  const overlays = byAxes(page.curves);
-  if (overlays.length === 0) return null;
+/** The curves of a version. What cuts a model's scores knows how good they are: a model shows its thresholds' curves. */
+export function Curves({ group, page }: { group: string; page: VersionPage }) {
+  const tuned = page.kind === "model" && page.curves.length === 0 ? thresholdOf(page.made_into) : null;
+  const seen = useLive<VersionPage>(
+    tuned && `groups/${encodeURIComponent(group)}/versions/${encodeURIComponent(tuned.ref)}`,
+  );
+  const shown = tuned ? seen.data : page;
+  if (!shown) return null;
+  const overlays = byAxes(shown.curves);
+  const by = tuned && (
+    <Text color="fg.muted" fontSize="sm">
+      {words.version.by} <To to={to.version(group, tuned.ref)}>{tuned.ref}</To>
+    </Text>
+  );
   return (
-    <Section title={words.version.curves}>
-      <Stack gap={4}>
-        {overlays.map((overlay) => (
-          <CurveChart key={`${overlay.x_label} ${overlay.y_label}`} overlay={overlay} />
-        ))}
-      </Stack>
-    </Section>
+    <>
+      {overlays.length > 0 && (
+        <Section aside={by} title={words.version.curves}>
+          <Stack gap={4}>
+            {overlays.map((overlay) => (
+              <CurveChart chosen={chosenAt(shown)} key={`${overlay.x_label} ${overlay.y_label}`} overlay={overlay} />
+            ))}
+          </Stack>
+        </Section>
+      )}
+      {shown.calibration && <Calibration aside={by} page={shown} />}
+    </>
   );
 }
 
-export function CurveChart({ overlay, height = 220 }: { overlay: Overlay; height?: number }) {
+interface CurveProps {
+  overlay: Overlay;
+  /** Where on the x axis a threshold was chosen. */
+  chosen?: Chosen | null;
+}
+
+export function CurveChart({ overlay, chosen = null }: CurveProps) {
   const { name, x_label, y_label, curves } = overlay;
   const what = words.version.curve(y_label, x_label);
   const caption = name ? `${name}: ${what}` : what;
@@ -32,22 +58,23 @@ export function CurveChart({ overlay, height = 220 }: { overlay: Overlay; height
   return (
     <Chart
       caption={caption}
-      height={height}
+      height={220}
       says={words.version.curveSays(caption, curves.map(({ label }) => label).join(", "), points)}
       series={curves.map(({ label, curve }) => ({ label, x: curve.x, y: curve.y, draw: "line" }))}
       xLabel={x_label}
       yLabel={y_label}
+      {...(chosen?.axis === x_label && { marks: [{ at: chosen.at, label: chosen.label }] })}
       {...(unit && { xRange: UNIT, yRange: UNIT })}
     />
   );
 }
 
-export function Calibration({ page }: { page: VersionPage }) {
+function Calibration({ page, aside }: { page: VersionPage; aside: ReactNode }) {
   const { calibration, interval, figures, kind } = page;
   if (!calibration) return null;
   const value = kind === "threshold" ? figures.value : null;
   return (
-    <Section title={words.version.calibration}>
+    <Section aside={aside} title={words.version.calibration}>
       <Chart
         caption={`${words.version.brier} ${figure(calibration.brier_score)}`}
         says={words.version.calibrationSays(figure(calibration.brier_score))}

@@ -19,7 +19,7 @@ import { Trail } from "../parts/Trail";
 import { Figures, Removed, RowLink } from "../parts/version";
 import { bytes, count, figure, words } from "../words";
 import { texts } from "./compare";
-import { Calibration, Curves } from "./VersionCharts";
+import { Curves } from "./VersionCharts";
 
 export function VersionPage() {
   const { group = "", ref = "" } = useParams();
@@ -27,7 +27,7 @@ export function VersionPage() {
   if (seen.data?.kind === "snapshot") return <Navigate replace to={to.snapshot(group, ref)} />;
   return (
     <>
-      <Trail group={group} steps={[[words.versions.title, to.versions(group)]]} title={ref}>
+      <Trail group={group} place="versions" title={ref}>
         {seen.data?.stage && <StageBadge stage={seen.data.stage} />}
         {seen.data?.removed && <Removed />}
         {seen.data && (
@@ -55,8 +55,7 @@ function Parts({ group, page }: { group: string; page: Version }) {
       <Grid alignItems="start" gap={3} templateColumns={{ base: "minmax(0, 1fr)", lg: "repeat(2, minmax(0, 1fr))" }}>
         <Stack gap={3} minWidth={0}>
           {page.kind === "threshold" ? <Decides page={page} /> : <Metrics page={page} />}
-          <Curves page={page} />
-          {page.calibration && <Calibration page={page} />}
+          <Curves group={group} page={page} />
           {page.importance && <Importance of={page.importance} />}
         </Stack>
         <Stack gap={3} minWidth={0}>
@@ -178,12 +177,9 @@ function Origin({ group, page }: { group: string; page: Version }) {
           ],
           source && [
             words.version.source,
-            <>
-              <Digest of={source.sha256} />{" "}
-              <Text as="span" color="fg.muted">
-                {source.path}
-              </Text>
-            </>,
+            <Box key="source" title={source.path}>
+              <Digest of={source.sha256} />
+            </Box>,
           ],
           rows.length > 0 && [words.version.rows, rows.join(" · ")],
           [words.version.digest, <Digest key="digest" of={page.digest} />],

@@ -45,7 +45,7 @@ export function VersionsPage() {
   const nodes = (about.data?.nodes ?? []).filter(({ kind }) => kind !== "api").map(({ name }) => name);
   return (
     <>
-      <Trail group={group} title={words.versions.title}>
+      <Trail group={group} place="versions">
         <Flex gap={2} ml="auto">
           <Choice
             all={words.versions.allNodes}

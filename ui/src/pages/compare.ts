@@ -6,7 +6,7 @@
  * - Numbers are equal where they are the same to six significant digits: what training repeats comes out a hair apart.
  */
 
-import type { Curve, VersionPage } from "../api/types";
+import type { Curve, VersionPage, VersionRow } from "../api/types";
 
 export type Value = string | number | null;
 export type Part = "metrics" | "parameters" | "origin" | "estimator" | "rows" | "libraries";
@@ -112,4 +112,32 @@ function gathered(all: { key: string; name: string; label: string; curve: Curve 
     found.set(key, there);
   }
   return [...found.values()];
+}
+
+export interface Chosen {
+  axis: string;
+  at: number;
+  label: string;
+}
+
+/** Where on its curve a threshold was chosen: its recall on the rows that it was chosen by, or its value. */
+export function chosenAt(page: Pick<VersionPage, "kind" | "ref" | "figures" | "manifest" | "curves">): Chosen | null {
+  if (page.kind !== "threshold") return null;
+  const axis = page.curves[0]?.x_label ?? "";
+  const at = axis === "threshold" ? page.figures.value : within(page.manifest, "validation", axis);
+  return typeof at === "number" ? { axis, at, label: page.ref } : null;
+}
+
+function within(value: unknown, ...names: string[]): unknown {
+  return names.reduce<unknown>(
+    (found, name) =>
+      typeof found === "object" && found !== null ? (found as Record<string, unknown>)[name] : undefined,
+    value,
+  );
+}
+
+/** The newest threshold version that was tuned on a model version and whose files are there. */
+export function thresholdOf(rows: readonly VersionRow[]): VersionRow | null {
+  const tuned = rows.filter(({ kind, removed }) => kind === "threshold" && !removed);
+  return tuned.reduce<VersionRow | null>((best, row) => (best && best.said.entry > row.said.entry ? best : row), null);
 }

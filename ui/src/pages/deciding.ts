@@ -6,8 +6,9 @@
  * - A threshold's cut is marked on the scores of its own model, where there is one score to cut.
  */
 
-import type { Population, Share } from "../api/types";
+import type { Population, Share, Split } from "../api/types";
 
+const LEAST = 0.05; // a scale on which hardly anything looks like little
 type Threshold = Population["thresholds"][number];
 export type Direction = "noToYes" | "yesToNo" | "all";
 
@@ -23,7 +24,15 @@ export function directions(one: Threshold): [Direction, Share, number][] {
 
 /** How far the longest bar or whisker of all thresholds reaches. */
 export function sharedMost(thresholds: readonly Threshold[]): number {
-  return Math.max(0, ...thresholds.flatMap((one) => directions(one).map(([, of]) => Math.max(of.rate ?? 0, of.high))));
+  return Math.max(
+    LEAST,
+    ...thresholds.flatMap((one) => directions(one).map(([, of]) => Math.max(of.rate ?? 0, of.high))),
+  );
+}
+
+/** The same for the splits. */
+export function splitsMost(splits: readonly Split[]): number {
+  return Math.max(LEAST, ...splits.flatMap(({ old, new: now }) => [old?.high ?? 0, now.high]));
 }
 
 export const interval = ({ low, high }: Share, text: (value: number) => string): string => `${text(low)}–${text(high)}`;

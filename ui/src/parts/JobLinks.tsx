@@ -8,7 +8,6 @@ import { to } from "./address";
 import { To } from "./small";
 
 export function JobLinks({ job }: { job: Job }) {
-  const { dag_id, run_id, task_id } = job;
   return (
     <Box>
       <Box>
@@ -17,15 +16,17 @@ export function JobLinks({ job }: { job: Job }) {
         {job.attempt > 1 && ` (${words.parts.attempt(job.attempt)})`}
       </Box>
       <Box display="flex" flexWrap="wrap" gap={3}>
-        {dag_id && run_id && task_id ? (
-          <To to={to.task(dag_id, run_id, task_id)}>{words.parts.taskLog}</To>
-        ) : (
-          <Away to={job.log}>{words.parts.log}</Away>
-        )}
+        <TaskLink job={job} />
         {job.console && <Away to={job.console}>{words.parts.console}</Away>}
       </Box>
     </Box>
   );
+}
+
+/** To the task in Airflow, where its log is; else to wherever the log is. */
+export function TaskLink({ job: { dag_id, run_id, task_id, log } }: { job: Job }) {
+  if (dag_id && run_id && task_id) return <To to={to.task(dag_id, run_id, task_id)}>{words.parts.taskLog}</To>;
+  return <Away to={log}>{words.parts.log}</Away>;
 }
 
 /** A link out of Airflow. An address that is no web page stays a text. */

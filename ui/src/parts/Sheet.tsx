@@ -22,7 +22,7 @@ export function Sheet({
 }) {
   return (
     <Box aria-label={label} maxHeight={height} overflow="auto" role="region" tabIndex={0}>
-      <Table.Root size="sm" stickyHeader>
+      <Table.Root css={{ "& td, & th": { paddingBlock: 1.5 } }} size="sm" stickyHeader>
         <Table.Header>
           <Table.Row>
             {columns.map(({ key, head, end }) => (

@@ -63,7 +63,12 @@ const date = new Intl.DateTimeFormat(language, { dateStyle: "long" });
 
 export const day = (iso: string): string => date.format(new Date(iso));
 export const at = (iso: string): string => absolute.format(new Date(iso));
-export const figure = (value: number | null | undefined): string => (value == null ? "–" : figures.format(value));
+const tiny = new Intl.NumberFormat(language, { maximumSignificantDigits: 3, notation: "scientific" });
+
+export function figure(value: number | null | undefined): string {
+  if (value == null) return "–";
+  return value !== 0 && Math.abs(value) < 1e-4 ? tiny.format(value) : figures.format(value);
+}
 export const count = (value: number): string => whole.format(value);
 export const share = (value: number | null | undefined): string => (value == null ? "–" : shares.format(value));
 

@@ -40,6 +40,7 @@ export const version = {
   interval: "95 % interval",
   cut: "threshold",
   curves: "Curves",
+  by: "as measured by",
   curve: (y: string, x: string) => `${y} over ${x}`,
   curveSays: (what: string, names: string, points: number) => `${what}: ${names}; ${points} points.`,
   calibration: "Calibration",
@@ -58,7 +59,7 @@ export const version = {
   rows: "Rows",
   digest: "Digest",
   entry: "Entry of the log",
-  promotions: "Promotions",
+  promotions: "Promotions and releases",
   neverPromoted: "Never promoted.",
   releases: "Releases that hold it",
   neverReleased: "In no release yet.",
@@ -84,7 +85,6 @@ export const version = {
   raw: "The file as it is",
   copy: "Copy",
   copied: "Copied",
-  compareWith: "Compare with production",
   others: (name: string) => `All versions of ${name}`,
 };
 
@@ -92,6 +92,7 @@ export const compare = {
   title: "Compare versions",
   onlyDifferences: "Only differences",
   differs: "differs",
+  showAll: "Show them",
   same: "No difference.",
   tooFew: "Choose two or more versions",
   tooFewHow: "Select them in the list of versions.",

@@ -41,6 +41,7 @@ export const version: Words["version"] = {
   interval: "95%信頼区間",
   cut: "しきい値",
   curves: "曲線",
+  by: "測定元：",
   curve: (y, x) => `${y}（横軸：${x}）`,
   curveSays: (what, names, points) => `${what}：${names}。${points}点です。`,
   calibration: "キャリブレーション",
@@ -59,7 +60,7 @@ export const version: Words["version"] = {
   rows: "行数",
   digest: "ダイジェスト",
   entry: "ログの番号",
-  promotions: "昇格",
+  promotions: "昇格とリリース",
   neverPromoted: "まだ昇格していません。",
   releases: "含まれるリリース",
   neverReleased: "まだどのリリースにも含まれていません。",
@@ -85,7 +86,6 @@ export const version: Words["version"] = {
   raw: "ファイルの内容をそのまま表示",
   copy: "コピー",
   copied: "コピーしました",
-  compareWith: "本番と比較",
   others: (name) => `${name}の全バージョン`,
 };
 
@@ -93,6 +93,7 @@ export const compare: Words["compare"] = {
   title: "バージョンの比較",
   onlyDifferences: "差分のみ表示",
   differs: "差分あり",
+  showAll: "表示する",
   same: "差分はありません。",
   tooFew: "2件以上のバージョンを選んでください",
   tooFewHow: "バージョン一覧で選択できます。",

@@ -88,7 +88,7 @@ function Over({ snapshots, what }: { snapshots: SnapshotRow[]; what: "rows" | "q
     <Chart
       caption={what === "rows" ? words.data.rowsOver : words.data.quarantineOver}
       fromZero
-      height={140}
+      height={160}
       says={words.data.rowsSays(count(values[0] ?? 0), count(values.at(-1) ?? 0))}
       series={[
         {

@@ -13,7 +13,7 @@ import { Nothing, Shown } from "../parts/State";
 import { To, VersionLink, When } from "../parts/small";
 import { Trail } from "../parts/Trail";
 import { count, day, words } from "../words";
-import { byDay, type Change, changed, FILTERS, type Filter, filterOf } from "./timeline";
+import { byDay, type Change, changed, FILTERS, type Filter, filterOf, moves } from "./timeline";
 
 const PAGE = 100;
 
@@ -84,6 +84,7 @@ interface Props {
 function Timeline({ group, events, filter, complete }: Props) {
   const known = filter === "all" || filter === "releases"; // the release before is among them
   const moved = changed(events, complete);
+  const now = events.find(({ is_production, kind }) => is_production && moves(kind)); // a set may stand there twice
   const place = new Map(events.map((event, index) => [event, known ? (moved[index] ?? null) : null]));
   return (
     <Stack gap={4} mt={2}>
@@ -94,7 +95,13 @@ function Timeline({ group, events, filter, complete }: Props) {
           </Text>
           <Stack as="ol" borderStartWidth="2px" gap={0} listStyleType="none" ms="7px">
             {those.map((event) => (
-              <Event changes={place.get(event) ?? null} event={event} group={group} key={event.said.entry} />
+              <Event
+                changes={place.get(event) ?? null}
+                event={event}
+                group={group}
+                isNow={event === now}
+                key={event.said.entry}
+              />
             ))}
           </Stack>
         </Box>
@@ -113,23 +120,30 @@ const TONES: Record<HistoryKind, string> = {
   resumed: "gray.muted",
 };
 
-function Event({ group, event, changes }: { group: string; event: HistoryEvent; changes: Change[] | null }) {
+interface EventProps {
+  group: string;
+  event: HistoryEvent;
+  isNow: boolean;
+  changes: Change[] | null;
+}
+
+function Event({ group, event, isNow, changes }: EventProps) {
   const { kind, said, digest, members } = event;
-  const moves = kind === "released" || kind === "rolled_back";
+  const large = moves(kind);
   return (
     <Box as="li" fontSize="sm" pb={3} position="relative" ps={4}>
       <Box
         aria-hidden
         bg={TONES[kind]}
         borderRadius="full"
-        height={moves ? "14px" : "10px"}
-        left={moves ? "-8px" : "-6px"}
+        height={large ? "14px" : "10px"}
+        left={large ? "-8px" : "-6px"}
         position="absolute"
-        top={moves ? "4px" : "6px"}
-        width={moves ? "14px" : "10px"}
+        top={large ? "4px" : "6px"}
+        width={large ? "14px" : "10px"}
       />
       <Flex align="baseline" columnGap={2} flexWrap="wrap">
-        <Text as="span" fontWeight={moves ? "semibold" : "medium"}>
+        <Text as="span" fontWeight={large ? "semibold" : "medium"}>
           {words.releases.kind[kind]}
         </Text>
         {digest && <Named event={event} group={group} />}
@@ -138,7 +152,7 @@ function Event({ group, event, changes }: { group: string; event: HistoryEvent; 
             {words.releases.left(event.left.slice(0, 12))}
           </Text>
         )}
-        {event.is_production && <Badge colorPalette="green">{words.releases.production}</Badge>}
+        {isNow && <Badge colorPalette="green">{words.releases.production}</Badge>}
         <Text color="fg.muted" fontSize="sm">
           <When at={said.at} /> · {said.by}
         </Text>

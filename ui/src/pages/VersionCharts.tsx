@@ -7,6 +7,7 @@ import { Chart } from "../charts/Chart";
 import { useLive } from "../live/live";
 import { to } from "../parts/address";
 import { Section } from "../parts/Section";
+import { Shown } from "../parts/State";
 import { To } from "../parts/small";
 import { figure, words } from "../words";
 import { byAxes, type Chosen, chosenAt, type Overlay, thresholdOf } from "./compare";
@@ -20,7 +21,13 @@ export function Curves({ group, page }: { group: string; page: VersionPage }) {
     tuned && `groups/${encodeURIComponent(group)}/versions/${encodeURIComponent(tuned.ref)}`,
   );
   const shown = tuned ? seen.data : page;
-  if (!shown) return null;
+  if (!shown) {
+    return (
+      <Section title={words.version.curves}>
+        <Shown seen={seen}>{() => null}</Shown>
+      </Section>
+    );
+  }
   const overlays = byAxes(shown.curves);
   const by = tuned && (
     <Text color="fg.muted" fontSize="sm">

@@ -292,7 +292,7 @@ function Serving({ page }: { page: Version }) {
       >
         {page.files.map(({ path, size, sha256 }) => (
           <Table.Row key={path}>
-            <Table.Cell>{path}</Table.Cell>
+            <Table.Cell title={path}>{path.slice(path.lastIndexOf("/") + 1)}</Table.Cell>
             <Table.Cell textAlign="end" whiteSpace="nowrap">
               {bytes(size)}
             </Table.Cell>

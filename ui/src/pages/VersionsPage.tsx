@@ -239,6 +239,7 @@ function Line(props: {
             disabled={onSelect === null}
             onCheckedChange={() => onSelect?.(row.ref)}
             size="sm"
+            verticalAlign="middle"
           >
             <Checkbox.HiddenInput aria-label={words.versions.select(row.ref)} />
             <Checkbox.Control />

@@ -14,7 +14,8 @@ export interface Change {
   to: string | null;
 }
 
-const moves = (kind: HistoryKind): boolean => kind === "released" || kind === "rolled_back";
+/** Whether another set went to production. */
+export const moves = (kind: HistoryKind): boolean => kind === "released" || kind === "rolled_back";
 
 export function changes(before: Record<string, string>, after: Record<string, string>): Change[] {
   return [...new Set([...Object.keys(after), ...Object.keys(before)])]
@@ -43,7 +44,8 @@ export const FILTERS = {
 
 export type Filter = keyof typeof FILTERS;
 
-export const filterOf = (text: string | null): Filter => (text !== null && text in FILTERS ? (text as Filter) : "all");
+export const filterOf = (text: string | null): Filter =>
+  text !== null && Object.hasOwn(FILTERS, text) ? (text as Filter) : "all";
 
 /** The days that the events fall on, each with its events, in the order in which they come. */
 export function byDay<T extends { said: { at: string } }>(

@@ -11,7 +11,7 @@ export function Frame({ children }: { children: ReactNode }) {
   const [query, setQuery] = useState("");
   const navigate = useNavigate();
   return (
-    <Box height="100%" overflowY="auto" p={4}>
+    <Box data-lockstep="" height="100%" overflowY="auto" p={4}>
       <Flex align="center" as="header" flexWrap="wrap" gap={4} mb={4}>
         <Heading size="lg">{words.app.title}</Heading>
         <Flex as="nav" aria-label={words.app.title} gap={4}>

@@ -8,11 +8,31 @@ import { words } from "../words";
 
 export function Problem({ title, children }: { title?: string; children: ReactNode }) {
   return (
-    <Alert.Root role="alert" status="warning">
+    <Notice role="alert" status="warning" title={title ?? words.problem.title}>
+      {children}
+    </Notice>
+  );
+}
+
+/** Something that whoever opens the page should see first. */
+export function Notice({
+  title,
+  status,
+  role = "status",
+  children,
+}: {
+  title: string;
+  status: "info" | "warning";
+  role?: "status" | "alert";
+  children: ReactNode;
+}) {
+  return (
+    <Alert.Root role={role} status={status}>
       <Alert.Indicator />
       <Alert.Content>
-        <Alert.Title>{title ?? words.problem.title}</Alert.Title>
-        <Alert.Description>{children}</Alert.Description>
+        <Alert.Title>{title}</Alert.Title>
+        {/* a block, since it may hold buttons */}
+        <Box>{children}</Box>
       </Alert.Content>
     </Alert.Root>
   );

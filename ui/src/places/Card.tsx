@@ -11,7 +11,7 @@ import { words } from "../words";
 export function Card() {
   return (
     <Live>
-      <Box borderRadius={5} borderWidth={1} p={4}>
+      <Box borderRadius={5} borderWidth={1} data-lockstep="" my={2} p={4}>
         <Heading size="sm">
           <To to={to.groups}>{words.app.title}</To>
         </Heading>

@@ -1,5 +1,6 @@
 /** The tab "Release group" of a DAG that `release_dags` made: the page of its group. */
 
+import { Box } from "@chakra-ui/react";
 import { Live } from "../live/live";
 import { GroupPage } from "../pages/GroupPage";
 import { Nothing } from "../parts/State";
@@ -13,5 +14,11 @@ export function groupOf(dagId: string): string | null {
 
 export function GroupTab({ dagId }: { dagId?: string }) {
   const group = dagId ? groupOf(dagId) : null;
-  return <Live>{group ? <GroupPage group={group} /> : <Nothing title={words.app.notFound} />}</Live>;
+  return (
+    <Live>
+      <Box data-lockstep="" p={4}>
+        {group ? <GroupPage group={group} /> : <Nothing title={words.app.notFound} />}
+      </Box>
+    </Live>
+  );
 }

@@ -1,11 +1,12 @@
 /** The tab of a task instance: what it made, or moved. */
 
-import { Stack } from "@chakra-ui/react";
+import { Box, Heading, Stack } from "@chakra-ui/react";
 import type { Made } from "../api/types";
 import { Live, useLive } from "../live/live";
+import { to } from "../parts/address";
 import { Nothing, Shown } from "../parts/State";
-import { VersionLink } from "../parts/small";
-import { words } from "../words";
+import { StageBadge, To, VersionLink } from "../parts/small";
+import { figure, words } from "../words";
 
 interface Props {
   dagId?: string;
@@ -17,7 +18,9 @@ interface Props {
 export function MadeTab(props: Props) {
   return (
     <Live>
-      <What {...props} />
+      <Box data-lockstep="" p={4}>
+        <What {...props} />
+      </Box>
     </Live>
   );
 }
@@ -29,12 +32,38 @@ function What({ dagId = "", runId = "", taskId = "", mapIndex = "-1" }: Props) {
     <Shown seen={seen}>
       {({ group, versions, events }) =>
         group === null || versions.length + events.length === 0 ? (
-          <Nothing title={words.app.notFound} />
+          <Nothing title={words.made.none} />
         ) : (
-          <Stack p={4}>
-            {versions.map((version) => (
-              <VersionLink group={group} key={version.ref} version={version.ref} />
-            ))}
+          <Stack gap={4}>
+            <To to={to.group(group)}>{group}</To>
+            {versions.length > 0 && (
+              <Box>
+                <Heading size="sm">{words.made.versions}</Heading>
+                {versions.map((version) => (
+                  <Box key={version.ref}>
+                    {version.kind === "snapshot" ? (
+                      <To to={to.snapshot(group, version.ref)}>{version.ref}</To>
+                    ) : (
+                      <VersionLink group={group} version={version.ref} />
+                    )}{" "}
+                    {version.stage && <StageBadge stage={version.stage} />}{" "}
+                    {Object.entries(version.figures)
+                      .map(([name, value]) => `${name} ${figure(value)}`)
+                      .join(", ")}
+                  </Box>
+                ))}
+              </Box>
+            )}
+            {events.length > 0 && (
+              <Box>
+                <Heading size="sm">{words.made.events}</Heading>
+                {events.map(({ kind, said, members }) => (
+                  <Box key={said.entry}>
+                    <To to={to.releases(group)}>{words.event[kind]}</To> {Object.values(members).join(", ")}
+                  </Box>
+                ))}
+              </Box>
+            )}
           </Stack>
         )
       }

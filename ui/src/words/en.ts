@@ -1,5 +1,7 @@
+import { actions } from "./en/actions";
 import { charts } from "./en/charts";
 import { data, snapshot } from "./en/data";
+import { event, group, groups, made } from "./en/group";
 import { parts } from "./en/parts";
 import { diff, releases } from "./en/releases";
 import { search, warnings } from "./en/search";
@@ -68,4 +70,9 @@ export const en = {
   version,
   versions,
   warnings,
+  actions,
+  event,
+  group,
+  groups,
+  made,
 };

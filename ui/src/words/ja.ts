@@ -1,6 +1,8 @@
 import type { Words } from ".";
+import { actions } from "./ja/actions";
 import { charts } from "./ja/charts";
 import { data, snapshot } from "./ja/data";
+import { event, group, groups, made } from "./ja/group";
 import { parts } from "./ja/parts";
 import { diff, releases } from "./ja/releases";
 import { search, warnings } from "./ja/search";
@@ -69,4 +71,9 @@ export const ja: Words = {
   version,
   versions,
   warnings,
+  actions,
+  event,
+  group,
+  groups,
+  made,
 };

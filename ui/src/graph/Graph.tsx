@@ -1,0 +1,136 @@
+/**
+ * The graph of a group, from datasets on the left to APIs on the right.
+ *
+ * Rules:
+ * - What keeps the gate shut is drawn on the node or the edge that does: dashed, in another colour, and with a word.
+ * - Whatever can be done with the mouse can be done by keyboard: nodes and edges take the focus, and the whole graph is
+ *   there as a table, too.
+ */
+
+import { Box } from "@chakra-ui/react";
+import { Background, Controls, type Edge, MarkerType, MiniMap, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
+import styles from "@xyflow/react/dist/style.css?inline";
+import { useEffect, useMemo, useState } from "react";
+import type { GraphEdge, GraphNode } from "../api/types";
+import { useDark } from "../parts/dark";
+import { Loading, Problem } from "../parts/State";
+import { words } from "../words";
+import { heightOf, usePlaces, WIDTH } from "./layout";
+import { type Drawn, NodeBox } from "./Node";
+import { tiedTo } from "./reach";
+import { rowsOf, type View } from "./views";
+
+const nodeTypes = { lockstep: NodeBox };
+const MANY = 40; // nodes, from which on a small map helps
+
+export function Graph({
+  nodes,
+  edges,
+  views,
+  selected,
+  onSelect,
+}: {
+  nodes: GraphNode[];
+  edges: GraphEdge[];
+  views: View[];
+  selected: string | null;
+  onSelect: (name: string | null) => void;
+}) {
+  const isDark = useDark();
+  const rows = Math.max(1, ...nodes.map((node) => rowsOf(node, views).length));
+  const { places, problem } = usePlaces({ nodes, edges }, rows);
+  const [flow, setFlow] = useState<ReactFlowInstance<Drawn, Edge> | null>(null);
+  const tied = useMemo(() => (selected ? tiedTo(selected, edges) : null), [selected, edges]);
+  const drawn = useMemo(
+    () =>
+      nodes.map(
+        (node): Drawn => ({
+          id: node.name,
+          type: "lockstep",
+          position: places?.get(node.name) ?? { x: 0, y: 0 },
+          width: WIDTH,
+          height: heightOf(rows),
+          data: { node, views, rows, isFaint: tied !== null && !tied.has(node.name) },
+          selected: node.name === selected,
+          ariaLabel: labelOf(node),
+        }),
+      ),
+    [nodes, places, rows, views, tied, selected],
+  );
+  const lines = useMemo(() => edges.map((edge) => lineOf(edge, tied)), [edges, tied]);
+
+  const node = selected ? places?.get(selected) : undefined;
+  const count = nodes.length;
+  useEffect(() => {
+    // a node that was chosen elsewhere, as in the list of what blocks, comes into sight
+    if (flow && node && count > MANY) flow.setCenter(node.x + WIDTH / 2, node.y, { duration: 300, zoom: 1 });
+  }, [flow, node, count]);
+
+  if (problem) return <Problem>{words.group.noLayout(problem)}</Problem>;
+  if (!places) return <Loading lines={6} />;
+  return (
+    <Box aria-label={words.group.graph} borderRadius="md" borderWidth={1} height="30rem" role="region">
+      <style>{styles}</style>
+      <ReactFlow
+        colorMode={isDark ? "dark" : "light"}
+        deleteKeyCode={null}
+        edges={lines}
+        edgesFocusable
+        fitView
+        fitViewOptions={{ maxZoom: 1, padding: 0.1 }}
+        minZoom={0.05}
+        multiSelectionKeyCode={null}
+        nodes={drawn}
+        nodesConnectable={false}
+        nodesDraggable={false}
+        nodesFocusable
+        nodeTypes={nodeTypes}
+        onInit={setFlow}
+        onNodeClick={(_, { id }) => onSelect(id === selected ? null : id)}
+        onPaneClick={() => onSelect(null)}
+        onSelectionChange={({ nodes: chosen }) => {
+          const name = chosen[0]?.id;
+          if (name && name !== selected) onSelect(name); // by keyboard
+        }}
+        onlyRenderVisibleElements={count > MANY}
+        preventScrolling={false}
+        proOptions={{ hideAttribution: true }}
+        zoomOnScroll={false}
+      >
+        <Background gap={24} />
+        <Controls showInteractive={false} />
+        {count > MANY && <MiniMap ariaLabel={words.group.map} pannable zoomable />}
+      </ReactFlow>
+    </Box>
+  );
+}
+
+function labelOf(node: GraphNode): string {
+  const version = node.staging?.ref ?? node.production?.ref ?? node.candidate?.ref ?? words.group.noVersion;
+  return [`${words.kind[node.kind]} ${node.name}`, version, ...node.blocks].join(", ");
+}
+
+function lineOf(edge: GraphEdge, tied: Set<string> | null): Edge {
+  const isBlocked = edge.blocks.length > 0;
+  const isFaint = tied !== null && !(tied.has(edge.from) && tied.has(edge.to));
+  const colour = `var(--chakra-colors-${isBlocked ? "orange-solid" : "border-emphasized"})`;
+  return {
+    id: `${edge.kind}:${edge.from}→${edge.to}`,
+    source: edge.from,
+    target: edge.to,
+    ariaLabel: [words.group.edge[edge.kind](edge.from, edge.to), ...edge.blocks].join(": "),
+    animated: isBlocked,
+    markerEnd: { type: MarkerType.ArrowClosed, color: colour },
+    style: {
+      stroke: colour,
+      strokeWidth: isBlocked ? 2.5 : 1.5,
+      opacity: isFaint ? 0.25 : 1,
+      ...(edge.kind === "agrees" && { strokeDasharray: "2 4" }),
+    },
+    ...(isBlocked && {
+      label: `⚠ ${words.group.blocked}`,
+      labelBgStyle: { fill: "var(--chakra-colors-bg-panel)" },
+      labelStyle: { fill: "var(--chakra-colors-orange-fg)", fontSize: 11, fontWeight: 600 },
+    }),
+  };
+}

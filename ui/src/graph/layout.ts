@@ -1,0 +1,89 @@
+/**
+ * Where the nodes stand: columns from datasets on the left to APIs on the right, by ELK's layered layout.
+ *
+ * It is reckoned in a worker, so that the page does not stand still, and only anew where the structure is another one: a
+ * version that arrives moves nothing.
+ */
+
+import ELK, { type ElkNode } from "elkjs/lib/elk-api.js";
+import { useEffect, useState } from "react";
+import type { GraphEdge, GraphNode, Kind } from "../api/types";
+import { root } from "../live/api";
+
+export const WIDTH = 232;
+const HEAD = 50; // px, without rows
+const ROW = 26;
+const COLUMNS: Record<Kind, number> = { dataset: 0, model: 1, threshold: 2, api: 3 };
+
+export type Places = ReadonlyMap<string, { x: number; y: number }>;
+
+export const heightOf = (rows: number): number => HEAD + ROW * rows;
+
+type Structure = { nodes: Pick<GraphNode, "name" | "kind">[]; edges: Pick<GraphEdge, "from" | "to" | "kind">[] };
+
+/** What ELK is asked. Agreements between APIs are drawn, but put nobody behind another. */
+export function asElk({ nodes, edges }: Structure, rows: number): ElkNode {
+  return {
+    id: "group",
+    layoutOptions: {
+      "elk.algorithm": "layered",
+      "elk.direction": "RIGHT",
+      "elk.partitioning.activate": "true",
+      "elk.layered.spacing.nodeNodeBetweenLayers": "84",
+      "elk.spacing.nodeNode": "24",
+      "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
+      "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES",
+    },
+    children: nodes.map(({ name, kind }) => ({
+      id: name,
+      width: WIDTH,
+      height: heightOf(rows),
+      layoutOptions: { "elk.partitioning.partition": String(COLUMNS[kind]) },
+    })),
+    edges: edges
+      .filter(({ kind }) => kind !== "agrees")
+      .map(({ from, to }) => ({ id: `${from}→${to}`, sources: [from], targets: [to] })),
+  };
+}
+
+/** Equal for graphs that are laid out alike. */
+export function keyOf({ nodes, edges }: Structure, rows: number): string {
+  return JSON.stringify([rows, nodes.map(({ name, kind }) => [name, kind]), edges.map(({ from, to }) => [from, to])]);
+}
+
+const reckoned = new Map<string, Promise<Places>>();
+let elk: InstanceType<typeof ELK> | undefined;
+
+function layOut(structure: Structure, rows: number): Promise<Places> {
+  const key = keyOf(structure, rows);
+  let places = reckoned.get(key);
+  if (!places) {
+    elk ??= new ELK({ workerFactory: () => new Worker(`${root}lockstep/ui/elk-worker.js`) });
+    places = elk.layout(asElk(structure, rows)).then(placesOf);
+    reckoned.set(key, places);
+    places.catch(() => reckoned.delete(key)); // asked again when somebody looks again
+  }
+  return places;
+}
+
+function placesOf({ children = [] }: ElkNode): Places {
+  return new Map(children.map(({ id, x = 0, y = 0 }) => [id, { x, y }]));
+}
+
+/** The places of the nodes; undefined until they are known. */
+export function usePlaces(structure: Structure, rows: number): { places: Places | undefined; problem: string | null } {
+  const key = keyOf(structure, rows);
+  const [found, setFound] = useState<{ places?: Places; problem: string | null }>({ problem: null });
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the key says all that counts of the structure
+  useEffect(() => {
+    let isCurrent = true;
+    layOut(structure, rows).then(
+      (places) => isCurrent && setFound({ places, problem: null }),
+      (error) => isCurrent && setFound({ problem: String(error) }),
+    );
+    return () => {
+      isCurrent = false;
+    };
+  }, [key]);
+  return { places: found.places, problem: found.problem };
+}

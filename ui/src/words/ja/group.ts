@@ -1,0 +1,106 @@
+import type { Words } from "..";
+
+/** グループの一覧と、1つのグループのページ */
+export const groups: Words["groups"] = {
+  filter: "グループを絞り込む",
+  none: "条件に合うグループはありません。",
+  noneYet: "リリースグループはまだありません",
+  noneYetWhy:
+    "DAGファイルで release_dags(graph) を使って宣言してください。Airflowがファイルを読み込むとここに表示されます。",
+  count: (n) => `${n}グループ`,
+  only: {
+    all: "すべて",
+    closed: "足並みの乱れ",
+    waiting: "承認待ち",
+    hold: "保留中",
+    drift: "ドリフト・再学習時期",
+  },
+  order: { label: "並び順", gate: "緊急度順", name: "名前順", production: "リリースが古い順" },
+  columns: {
+    name: "グループ",
+    gate: "ゲート",
+    production: "本番",
+    data: "データ",
+    attention: "要対応",
+  },
+  neverReleased: "未リリース",
+  drift: (column, psi) => `ドリフト: ${column}(PSI ${psi})`,
+  noDrift: "ドリフトなし",
+  due: "再学習の時期です",
+  waits: "承認待ち",
+  onHold: "保留中",
+  warnings: (n) => `警告${n}件`,
+  moreReasons: (n) => `ほか${n}件`,
+  members: (models, thresholds, apis) => `モデル${models}、しきい値${thresholds}、API${apis}`,
+};
+
+export const group: Words["group"] = {
+  pages: { graph: "グラフ", versions: "バージョン", releases: "リリース", data: "データ" },
+  graph: "依存関係",
+  asTable: "グラフを表で見る",
+  map: "グラフの縮小図",
+  find: "ノードを探す",
+  blocked: "阻害",
+  deprecated: "非推奨",
+  stale: "古い",
+  exclusive: "専用",
+  onlyFor: (names) => `${names}専用です`,
+  noVersion: "バージョンなし",
+  noLayout: (why) => `グラフを配置できません: ${why}`,
+  usedBy: { production: "本番", staging: "ステージング", candidate: "最新" },
+  edge: {
+    data: (from, to) => `${to}は${from}で学習します`,
+    builds_on: (from, to) => `${to}は${from}を土台にしています`,
+    score: (from, to) => `${to}は${from}のスコアを区切ります`,
+    decides: (from, to) => `${to}は${from}で判定します`,
+    explains: (from, to) => `${to}は${from}で説明します`,
+    agrees: (from, to) => `${from}と${to}は一致すべきです`,
+  },
+  views: "表示するバージョン",
+  legend: "オレンジの破線はゲートを閉じている箇所、太字は選んだ表示の間で異なる箇所です。",
+  gate: "リリースゲート",
+  open: "すべてのメンバーがステージングにあり、足並みが揃っています。今すぐリリースできます。",
+  nothingNew: "本番はステージングと同じです。",
+  reasons: "ゲートを閉じている理由",
+  conditions: "リリースの条件",
+  holds: "満たしています",
+  broken: "満たしていません",
+  production: "本番",
+  neverReleased: "このグループはまだリリースされていません。",
+  seeDiff: "変更内容",
+  waiting: (subject) => `承認待ちです: ${subject}`,
+  onHold: "保留中です。解除されるまで、このグループは何もリリースされません。",
+  running: "実行中",
+  retrainWhen: "再学習の条件",
+  seeTask: "Airflowで質問を見る",
+  node: {
+    close: "パネルを閉じる",
+    versions: "バージョン",
+    none: "なし",
+    all: (n) => `全${n}バージョン`,
+    consumers: "これに依存するもの",
+    noConsumers: "これに依存するものはありません。",
+    state: "状態",
+    fits: "問題はありません。",
+    deprecatedAfter: (date) => `${date}以降、これを使うモデルは昇格できません。`,
+    unshared: "利用者どうしを結び付けません(shared=False)。",
+    select: (name) => `${name}を表示`,
+  },
+};
+
+export const made: Words["made"] = {
+  none: "このタスクは何も作らず、何も動かしませんでした。",
+  versions: "作成",
+  events: "移動",
+};
+
+/** ログの記録の種類 */
+export const event: Words["event"] = {
+  released: "リリース",
+  rolled_back: "ロールバック",
+  promoted: "昇格",
+  approved: "承認",
+  rejected: "却下",
+  held: "保留",
+  resumed: "保留解除",
+};

@@ -38,6 +38,7 @@ from lockstep_airflow.ui.world import Place, Scene, World
 
 Before = Annotated[int | None, Query(ge=1)]
 Limit = Annotated[int, Query(ge=1, le=200)]
+Kinds = Annotated[list[HistoryKind] | None, Query()]
 Text = Annotated[str, Query(max_length=400)]
 
 
@@ -136,11 +137,11 @@ def _of_a_group(world: World) -> APIRouter:
 
     @router.get("/history")
     def history(
-        request: Request, place: PlaceDep, kind: HistoryKind | None = None, before: Before = None, limit: Limit = 50
+        request: Request, place: PlaceDep, kind: Kinds = None, before: Before = None, limit: Limit = 50
     ) -> Response:
         """What was done, newest first."""
         version = (place.version(), sets_with_diffs(place))
-        return answer(request, version, lambda: past_of(place, kind, before, limit))
+        return answer(request, version, lambda: past_of(place, kind or (), before, limit))
 
     @router.get("/diffs/{digest}")
     def diffs(request: Request, place: PlaceDep, digest: str) -> Response:

@@ -5,7 +5,7 @@ Rules:
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from lockstep.registry.past import Hold, Judgement, Release, Staging
@@ -20,10 +20,10 @@ _LOOK_AGAIN: Final = 1.0  # seconds
 _listed: Final = Kept[frozenset[str]](2_000)
 
 
-def history(place: Place, kind: str | None, before: int | None, limit: int) -> shapes.History:
-    """Events of all kinds, or of one."""
+def history(place: Place, kinds: Sequence[str], before: int | None, limit: int) -> shapes.History:
+    """Events of all kinds, or of some."""
     book = place.book
-    found = [one for one in book.events(place.group.name) if kind is None or kind_of(one) == kind]
+    found = [one for one in book.events(place.group.name) if not kinds or kind_of(one) in kinds]
     found.sort(key=lambda one: one.recorded.number, reverse=True)
     shown = [one for one in found if before is None or one.recorded.number < before][: limit + 1]
     diffs = sets_with_diffs(place)

@@ -207,7 +207,7 @@ export interface Curve {
   y: number[];
 }
 
-// ---- GET /groups/{group}/history?before=&limit=&kind= ----------------------------------------------------------------
+// ---- GET /groups/{group}/history?before=&limit=&kind=&kind= ----------------------------------------------------------
 
 export interface History {
   total: number;

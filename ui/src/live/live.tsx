@@ -6,7 +6,7 @@
  * - What was seen last stays on the page while the server is away, with the error beside it.
  */
 
-import { keepPreviousData, QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, QueryClient, QueryClientProvider, useQueries, useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { ApiError, ask } from "./api";
 
@@ -43,12 +43,33 @@ export function useLive<T>(path: string | null, options: { every?: number | fals
     refetchInterval: options.every ?? EVERY,
     ...(options.keep && { placeholderData: keepPreviousData }),
   });
-  const error = found.error
-    ? found.error instanceof ApiError
-      ? found.error
-      : new ApiError(0, found.error.message)
-    : undefined;
-  return { data: found.data, error, isLoading: found.isPending && path !== null };
+  return { data: found.data, error: asError(found.error), isLoading: found.isPending && path !== null };
+}
+
+/** Several paths at once: there when all are, and wrong when one is. */
+export function useLiveAll<T>(paths: readonly string[], every: number = EVERY): Seen<T[]> {
+  return useQueries({
+    queries: paths.map((path) => ({
+      queryKey: [path],
+      queryFn: ({ signal }: { signal: AbortSignal }) => ask<T>(path, signal),
+      refetchInterval: every,
+    })),
+    combine: gathered<T>,
+  });
+}
+
+function gathered<T>(all: readonly { data: T | undefined; error: Error | null; isPending: boolean }[]): Seen<T[]> {
+  const data = all.map((one) => one.data).filter((one) => one !== undefined);
+  return {
+    data: data.length === all.length ? data : undefined,
+    error: asError(all.find(({ error }) => error)?.error ?? null),
+    isLoading: all.some(({ isPending }) => isPending),
+  };
+}
+
+export function asError(error: Error | null): ApiError | undefined {
+  if (!error) return undefined;
+  return error instanceof ApiError ? error : new ApiError(0, error.message);
 }
 
 /** Look again now: something was done that the answers will show. */

@@ -42,7 +42,17 @@ export function Digest({ of }: { of: string }) {
 }
 
 /** A link within the UI, by Airflow's own router. */
-export function To({ to: target, children, ...rest }: { to: string; children: ReactNode; "aria-label"?: string }) {
+export function To({
+  to: target,
+  children,
+  ...rest
+}: {
+  to: string;
+  children: ReactNode;
+  "aria-label"?: string;
+  "aria-current"?: "page" | "true";
+  "data-hit"?: boolean;
+}) {
   return (
     <Link asChild color="fg.info" {...rest}>
       <RouterLink to={target}>{children}</RouterLink>

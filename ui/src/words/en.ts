@@ -1,5 +1,11 @@
 import { actions } from "./en/actions";
+import { charts } from "./en/charts";
+import { data, snapshot } from "./en/data";
 import { event, group, groups, made } from "./en/group";
+import { parts } from "./en/parts";
+import { diff, releases } from "./en/releases";
+import { search, warnings } from "./en/search";
+import { compare, version, versions } from "./en/versions";
 
 /** English. A text with values is a function of them. Group texts by the page that shows them. */
 export const en = {
@@ -53,6 +59,17 @@ export const en = {
     due: (n: number) => (n === 1 ? "1 group due for retraining" : `${n} groups due for retraining`),
     none: "No release group yet",
   },
+  charts,
+  compare,
+  data,
+  diff,
+  parts,
+  releases,
+  search,
+  snapshot,
+  version,
+  versions,
+  warnings,
   actions,
   event,
   group,

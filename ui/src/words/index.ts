@@ -59,7 +59,35 @@ export function ago(iso: string, now: number = Date.now()): string {
   return relative.format(Math.min(0, Math.trunc(seconds)), "second");
 }
 
+const date = new Intl.DateTimeFormat(language, { dateStyle: "long" });
+
+export const day = (iso: string): string => date.format(new Date(iso));
 export const at = (iso: string): string => absolute.format(new Date(iso));
-export const figure = (value: number | null | undefined): string => (value == null ? "–" : figures.format(value));
+const tiny = new Intl.NumberFormat(language, { maximumSignificantDigits: 3, notation: "scientific" });
+
+export function figure(value: number | null | undefined): string {
+  if (value == null) return "–";
+  return value !== 0 && Math.abs(value) < 1e-4 ? tiny.format(value) : figures.format(value);
+}
 export const count = (value: number): string => whole.format(value);
 export const share = (value: number | null | undefined): string => (value == null ? "–" : shares.format(value));
+
+const changes = new Intl.NumberFormat(language, { maximumSignificantDigits: 3, signDisplay: "exceptZero" });
+const points = new Intl.NumberFormat(language, {
+  maximumFractionDigits: 1,
+  signDisplay: "exceptZero",
+  style: "percent",
+});
+const sizes = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"] as const;
+
+/** "+0.012" */
+export const signed = (value: number | null | undefined): string => (value == null ? "–" : changes.format(value));
+/** "+1.2%", of a share that has become another */
+export const signedShare = (value: number | null | undefined): string => (value == null ? "–" : points.format(value));
+
+/** "1.5 MB" */
+export function bytes(size: number): string {
+  const step = Math.min(sizes.length - 1, size > 0 ? Math.floor(Math.log10(size) / 3) : 0);
+  const unit = sizes[step] ?? "byte";
+  return new Intl.NumberFormat(language, { style: "unit", unit, maximumFractionDigits: 1 }).format(size / 1000 ** step);
+}

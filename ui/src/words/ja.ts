@@ -1,6 +1,12 @@
 import type { Words } from ".";
 import { actions } from "./ja/actions";
+import { charts } from "./ja/charts";
+import { data, snapshot } from "./ja/data";
 import { event, group, groups, made } from "./ja/group";
+import { parts } from "./ja/parts";
+import { diff, releases } from "./ja/releases";
+import { search, warnings } from "./ja/search";
+import { compare, version, versions } from "./ja/versions";
 
 /** 日本語 */
 export const ja: Words = {
@@ -54,6 +60,17 @@ export const ja: Words = {
     due: (n) => `${n}グループが再学習の時期です`,
     none: "リリースグループはまだありません",
   },
+  charts,
+  compare,
+  data,
+  diff,
+  parts,
+  releases,
+  search,
+  snapshot,
+  version,
+  versions,
+  warnings,
   actions,
   event,
   group,

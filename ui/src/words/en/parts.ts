@@ -1,0 +1,15 @@
+export const parts = {
+  trail: "Where you are",
+  attempt: (n: number) => `attempt ${n}`,
+  taskLog: "Task and its log",
+  log: "Log",
+  console: "Google Cloud console",
+  all: "All",
+  none: "None",
+  yes: "yes",
+  no: "no",
+  by: "By",
+  when: "When",
+  why: "Why",
+  job: "Job",
+};

@@ -82,6 +82,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         variables={
             "LOCKSTEP_REGISTRY": registry,
             "LOCKSTEP_DATA": str(folder / "data"),
+            "OMP_NUM_THREADS": "1",  # two threads wait for each other, on a machine that has other things to do
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         },
     )

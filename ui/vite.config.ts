@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { esmExternalRequirePlugin } from "rolldown/plugins";
+import { minifySync } from "rolldown/utils";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
@@ -20,7 +21,10 @@ const elkWorker: Plugin = {
   name: "elk-worker",
   generateBundle() {
     const file = fileURLToPath(import.meta.resolve("elkjs/lib/elk-worker.min.js"));
-    this.emitFile({ type: "asset", fileName: "elk-worker.js", source: readFileSync(file) });
+    // a worker has its globals for itself, so that their names may be short, too: a twentieth less goes over the wire
+    const { code, errors } = minifySync("elk-worker.js", readFileSync(file, "utf8"), { mangle: { toplevel: true } });
+    if (errors.length) throw new Error(`elk-worker.js: ${errors.map(({ message }) => message).join("; ")}`);
+    this.emitFile({ type: "asset", fileName: "elk-worker.js", source: code });
   },
 };
 

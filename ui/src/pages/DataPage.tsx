@@ -23,7 +23,7 @@ export function DataPage() {
   const seen = useLive<Page>(`groups/${encodeURIComponent(group)}/data`);
   return (
     <>
-      <Trail group={group} place="data" />
+      <Trail group={group} />
       <Shown lines={8} seen={seen}>
         {({ datasets }) =>
           datasets.length === 0 ? (

@@ -6,7 +6,7 @@
  * - What was seen last stays on the page while the server is away, with the error beside it.
  */
 
-import { keepPreviousData, QueryClient, QueryClientProvider, useQueries, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
 import { ApiError, ask } from "./api";
 
@@ -48,23 +48,24 @@ export function useLive<T>(path: string | null, options: { every?: number | fals
 
 /** Several paths at once: there when all are, and wrong when one is. */
 export function useLiveAll<T>(paths: readonly string[], every: number = EVERY): Seen<T[]> {
-  return useQueries({
-    queries: paths.map((path) => ({
-      queryKey: [path],
-      queryFn: ({ signal }: { signal: AbortSignal }) => ask<T>(path, signal),
-      refetchInterval: every,
-    })),
-    combine: gathered<T>,
+  const found = useQuery<T[], Error>({
+    queryKey: ["all", ...paths],
+    queryFn: ({ signal }) => Promise.all(paths.map((path) => ask<T>(path, signal))),
+    enabled: paths.length > 0,
+    refetchInterval: every,
+    // what has not changed is the same object, one by one; then the list is the same, too
+    structuralSharing: (before, now) => (sameItems(before, now) ? before : now),
   });
+  return { data: found.data, error: asError(found.error), isLoading: found.isPending };
 }
 
-function gathered<T>(all: readonly { data: T | undefined; error: Error | null; isPending: boolean }[]): Seen<T[]> {
-  const data = all.map((one) => one.data).filter((one) => one !== undefined);
-  return {
-    data: data.length === all.length ? data : undefined,
-    error: asError(all.find(({ error }) => error)?.error ?? null),
-    isLoading: all.some(({ isPending }) => isPending),
-  };
+function sameItems(before: unknown, now: unknown): boolean {
+  return (
+    Array.isArray(before) &&
+    Array.isArray(now) &&
+    before.length === now.length &&
+    before.every((one, index) => one === now[index])
+  );
 }
 
 export function asError(error: Error | null): ApiError | undefined {

@@ -11,11 +11,14 @@ from playwright.sync_api import Browser
 
 from demo import simulate
 from demo.standalone import Standalone
+from groups.churn import graph
+from lockstep.group import Group
 from lockstep.registry import Registry
 from tests.browser.visitor import Visitor, chromium
 
 PROJECT = Path(__file__).parents[2]
 CUSTOMERS = 1500  # fewer train fast, and decide well enough for the group's own expectations
+GROUP = "churn"
 USERS = {"admin": "admin", "olga": "op", "vic": "viewer"}
 DAG_FILE = """
 from datetime import timedelta
@@ -44,6 +47,10 @@ class Office:
         folder = self.data / "customers"
         shutil.rmtree(folder, ignore_errors=True)
         simulate.write(folder, number, CUSTOMERS)
+
+    def group(self) -> Group:
+        """The group as it was declared."""
+        return graph.group(GROUP)
 
     def password(self, name: str) -> str:
         """How a user signs in."""
@@ -75,6 +82,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         variables={
             "LOCKSTEP_REGISTRY": registry,
             "LOCKSTEP_DATA": str(folder / "data"),
+            "OMP_NUM_THREADS": "1",  # two threads wait for each other, on a machine that has other things to do
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in USERS.items()),
         },
     )

@@ -1,6 +1,5 @@
 import { describe, expect, test } from "vitest";
 
-Object.assign(globalThis, { document: { baseURI: "http://127.0.0.1:8080/air/" }, navigator: { languages: ["en"] } });
 const { chosen, ago } = await import("../src/words");
 const { root, sentenceOf } = await import("../src/live/api");
 const { groupOf } = await import("../src/places/GroupTab");

@@ -15,12 +15,13 @@ import type { GraphEdge, GraphNode } from "../api/types";
 import { useDark } from "../parts/dark";
 import { Loading, Problem } from "../parts/State";
 import { words } from "../words";
-import { heightOf, usePlaces, WIDTH } from "./layout";
+import { heightOf, type Places, usePlaces, WIDTH } from "./layout";
 import { type Drawn, NodeBox } from "./Node";
 import { tiedTo } from "./reach";
 import { rowsOf, type View } from "./views";
 
 const nodeTypes = { lockstep: NodeBox };
+const ground = { background: "transparent" }; // the page's own
 const MANY = 40; // nodes, from which on a small map helps
 
 export function Graph({
@@ -57,7 +58,7 @@ export function Graph({
       ),
     [nodes, places, rows, views, tied, selected],
   );
-  const lines = useMemo(() => edges.map((edge) => lineOf(edge, tied)), [edges, tied]);
+  const lines = useMemo(() => edges.map((edge) => lineOf(edge, tied, places)), [edges, tied, places]);
 
   const node = selected ? places?.get(selected) : undefined;
   const count = nodes.length;
@@ -95,6 +96,7 @@ export function Graph({
         onlyRenderVisibleElements={count > MANY}
         preventScrolling={false}
         proOptions={{ hideAttribution: true }}
+        style={ground}
         zoomOnScroll={false}
       >
         <Background gap={24} />
@@ -110,17 +112,16 @@ function labelOf(node: GraphNode): string {
   return [`${words.kind[node.kind]} ${node.name}`, version, ...node.blocks].join(", ");
 }
 
-function lineOf(edge: GraphEdge, tied: Set<string> | null): Edge {
+function lineOf(edge: GraphEdge, tied: Set<string> | null, places: Places | undefined): Edge {
   const isBlocked = edge.blocks.length > 0;
   const isFaint = tied !== null && !(tied.has(edge.from) && tied.has(edge.to));
   const colour = `var(--chakra-colors-${isBlocked ? "orange-solid" : "border-emphasized"})`;
   return {
     id: `${edge.kind}:${edge.from}→${edge.to}`,
-    source: edge.from,
-    target: edge.to,
+    ...endsOf(edge, places),
     ariaLabel: [words.group.edge[edge.kind](edge.from, edge.to), ...edge.blocks].join(": "),
     animated: isBlocked,
-    markerEnd: { type: MarkerType.ArrowClosed, color: colour },
+    ...(edge.kind !== "agrees" && { markerEnd: { type: MarkerType.ArrowClosed, color: colour } }),
     style: {
       stroke: colour,
       strokeWidth: isBlocked ? 2.5 : 1.5,
@@ -133,4 +134,11 @@ function lineOf(edge: GraphEdge, tied: Set<string> | null): Edge {
       labelStyle: { fill: "var(--chakra-colors-orange-fg)", fontSize: 11, fontWeight: 600 },
     }),
   };
+}
+
+/** From left to right; what should agree stands in one column, and is tied from the upper to the lower. */
+function endsOf({ kind, from, to }: GraphEdge, places: Places | undefined) {
+  if (kind !== "agrees") return { source: from, target: to, sourceHandle: "right", targetHandle: "left" };
+  const isAbove = (places?.get(from)?.y ?? 0) <= (places?.get(to)?.y ?? 0);
+  return { source: isAbove ? from : to, target: isAbove ? to : from, sourceHandle: "below", targetHandle: "above" };
 }

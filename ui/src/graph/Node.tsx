@@ -15,14 +15,15 @@ export type Drawn = FlowNode<{ node: GraphNode; views: View[]; rows: number; isF
 export const NodeBox = memo(function NodeBox({ data, selected }: NodeProps<Drawn>) {
   const { node, views, rows, isFaint } = data;
   const isBlocked = node.blocks.length > 0;
-  const border = isBlocked ? "orange.solid" : selected ? "blue.solid" : "border.emphasized";
+  const isMember = node.kind !== "api"; // an API keeps nobody up: it waits for members that do
+  const border = isBlocked && isMember ? "orange.solid" : selected ? "blue.solid" : "border.emphasized";
   return (
     <Box
       bg="bg.panel"
       borderColor={border}
       borderRadius="md"
-      borderStyle={isBlocked ? "dashed" : "solid"}
-      borderWidth={isBlocked || selected ? 2 : 1}
+      borderStyle={isBlocked && isMember ? "dashed" : "solid"}
+      borderWidth={(isBlocked && isMember) || selected ? 2 : 1}
       cursor="pointer"
       height={`${heightOf(rows)}px`}
       opacity={isFaint ? 0.35 : 1}
@@ -33,7 +34,9 @@ export const NodeBox = memo(function NodeBox({ data, selected }: NodeProps<Drawn
       py={1}
       width={`${WIDTH}px`}
     >
-      <Handle isConnectable={false} position={Position.Left} style={hidden} type="target" />
+      <Handle id="left" isConnectable={false} position={Position.Left} style={hidden} type="target" />
+      <Handle id="below" isConnectable={false} position={Position.Bottom} style={hidden} type="source" />
+      <Handle id="above" isConnectable={false} position={Position.Top} style={hidden} type="target" />
       <Flex align="center" gap={2} minWidth={0}>
         <KindIcon kind={node.kind} />
         <Text
@@ -45,7 +48,13 @@ export const NodeBox = memo(function NodeBox({ data, selected }: NodeProps<Drawn
           {node.name}
         </Text>
         <Box flex={1} />
-        {isBlocked && <Mark colour="orange" says={node.blocks.join("\n")} text={words.group.blocked} />}
+        {isBlocked && (
+          <Mark
+            colour={isMember ? "orange" : "gray"}
+            says={node.blocks.join("\n")}
+            text={isMember ? words.group.blocked : words.group.waits}
+          />
+        )}
         {node.deprecated && <Mark colour="red" says={node.deprecated} text={words.group.deprecated} />}
         {!isBlocked && node.stale.length > 0 && <Mark says={node.stale.join("\n")} text={words.group.stale} />}
         {node.only_for && <Mark says={words.group.onlyFor(node.only_for.join(", "))} text={words.group.exclusive} />}
@@ -54,7 +63,7 @@ export const NodeBox = memo(function NodeBox({ data, selected }: NodeProps<Drawn
         {node.description}
       </Text>
       {node.kind !== "api" && <Rows isApart={differs(node, views)} rows={rowsOf(node, views)} />}
-      <Handle isConnectable={false} position={Position.Right} style={hidden} type="source" />
+      <Handle id="right" isConnectable={false} position={Position.Right} style={hidden} type="source" />
     </Box>
   );
 });

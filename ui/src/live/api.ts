@@ -29,12 +29,11 @@ const kept = new Map<string, Kept>();
 const MOST_KEPT = 200;
 
 /** What Lockstep's API says at a path, as "groups/churn". */
-export async function ask<T>(path: string, signal?: AbortSignal): Promise<T> {
+export async function ask<T>(path: string): Promise<T> {
   const before = kept.get(path);
   const response = await fetch(`${root}lockstep/api/${path}`, {
     headers: { Accept: "application/json", ...(before && { "If-None-Match": before.etag }) },
     cache: "no-store",
-    ...(signal && { signal }),
   });
   if (response.status === 304 && before) return before.answer as T;
   if (!response.ok) throw await errorOf(response);

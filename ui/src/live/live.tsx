@@ -3,29 +3,24 @@
  *
  * Rules:
  * - Whoever looks at the same path shares one request a second; nobody looking, or a hidden tab, makes none.
- * - What was seen last stays on the page while the server is away, with the error beside it.
+ * - What was seen last stays on the page while the server is away, with the error beside it; it is asked again each second.
  */
 
-import { keepPreviousData, QueryClient, QueryClientProvider, useQuery } from "@tanstack/react-query";
 import type { ReactNode } from "react";
+import useSWR, { mutate, SWRConfig, type SWRConfiguration } from "swr";
 import { ApiError, ask } from "./api";
 
 export const EVERY = 1000; // ms between two looks
 
-const client = new QueryClient({
-  defaultOptions: {
-    queries: {
-      retry: false, // the next look comes in a second
-      staleTime: 0,
-      gcTime: 60_000,
-      refetchOnWindowFocus: true,
-      structuralSharing: false, // unchanged answers are the same object already
-    },
-  },
-});
+const config: SWRConfiguration = {
+  refreshInterval: EVERY,
+  dedupingInterval: EVERY / 2,
+  compare: Object.is, // unchanged answers are the same object
+  onErrorRetry: (_error, _key, _config, again, options) => setTimeout(() => again(options), EVERY),
+};
 
 export function Live({ children }: { children: ReactNode }) {
-  return <QueryClientProvider client={client}>{children}</QueryClientProvider>;
+  return <SWRConfig value={config}>{children}</SWRConfig>;
 }
 
 export interface Seen<T> {
@@ -36,44 +31,35 @@ export interface Seen<T> {
 
 /** What the API says at a path, looked at again each second; null asks nothing. */
 export function useLive<T>(path: string | null, options: { every?: number | false; keep?: boolean } = {}): Seen<T> {
-  const found = useQuery<T, Error>({
-    queryKey: [path],
-    queryFn: ({ signal }) => ask<T>(path ?? "", signal),
-    enabled: path !== null,
-    refetchInterval: options.every ?? EVERY,
-    ...(options.keep && { placeholderData: keepPreviousData }),
+  const { data, error, isLoading } = useSWR<T, Error>(path, ask<T>, {
+    refreshInterval: options.every === false ? 0 : (options.every ?? EVERY),
+    keepPreviousData: options.keep ?? false,
   });
-  return { data: found.data, error: asError(found.error), isLoading: found.isPending && path !== null };
+  return { data, error: asError(error), isLoading };
 }
 
 /** Several paths at once: there when all are, and wrong when one is. */
 export function useLiveAll<T>(paths: readonly string[], every: number = EVERY): Seen<T[]> {
-  const found = useQuery<T[], Error>({
-    queryKey: ["all", ...paths],
-    queryFn: ({ signal }) => Promise.all(paths.map((path) => ask<T>(path, signal))),
-    enabled: paths.length > 0,
-    refetchInterval: every,
-    // what has not changed is the same object, one by one; then the list is the same, too
-    structuralSharing: (before, now) => (sameItems(before, now) ? before : now),
-  });
-  return { data: found.data, error: asError(found.error), isLoading: found.isPending };
+  const { data, error, isLoading } = useSWR<T[], Error>(
+    paths.length ? paths : null,
+    (all: readonly string[]) => Promise.all(all.map((path) => ask<T>(path))),
+    { refreshInterval: every, compare: areSame },
+  );
+  return { data, error: asError(error), isLoading };
 }
 
-function sameItems(before: unknown, now: unknown): boolean {
+function areSame<T>(one: readonly T[] | undefined, other: readonly T[] | undefined): boolean {
   return (
-    Array.isArray(before) &&
-    Array.isArray(now) &&
-    before.length === now.length &&
-    before.every((one, index) => one === now[index])
+    one === other || (one?.length === other?.length && one?.every((item, place) => item === other?.[place]) === true)
   );
 }
 
-export function asError(error: Error | null): ApiError | undefined {
+export function asError(error: Error | undefined): ApiError | undefined {
   if (!error) return undefined;
   return error instanceof ApiError ? error : new ApiError(0, error.message);
 }
 
 /** Look again now: something was done that the answers will show. */
-export function lookAgain(): Promise<void> {
-  return client.invalidateQueries();
+export async function lookAgain(): Promise<void> {
+  await mutate(() => true);
 }

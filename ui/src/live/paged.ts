@@ -6,8 +6,8 @@
  *   `pulse` changes, which is what a small live question answers. What has not changed is not sent again.
  */
 
-import { useInfiniteQuery } from "@tanstack/react-query";
 import { useEffect, useRef } from "react";
+import useSWRInfinite from "swr/infinite";
 import { ask } from "./api";
 import { asError, type Seen } from "./live";
 
@@ -24,22 +24,23 @@ export interface Pages<T extends Page> {
 
 /** `path` has a query already: "groups/churn/versions?limit=500". */
 export function usePaged<T extends Page>(path: string, pulse: unknown): Pages<T> {
-  const found = useInfiniteQuery({
-    queryKey: ["paged", path],
-    queryFn: ({ pageParam, signal }) => ask<T>(pageParam === null ? path : `${path}&before=${pageParam}`, signal),
-    initialPageParam: null as number | null,
-    getNextPageParam: (last) => last.next,
-    refetchOnWindowFocus: false,
-  });
-  const { refetch, hasNextPage, isFetching, fetchNextPage } = found;
+  const { data, error, isLoading, isValidating, setSize, mutate } = useSWRInfinite<T, Error>(
+    (index: number, last: T | null) => {
+      if (index === 0) return path;
+      return last === null || last.next === null ? null : `${path}&before=${last.next}`;
+    },
+    ask<T>,
+    { refreshInterval: 0, revalidateFirstPage: false, revalidateOnFocus: false },
+  );
   const before = useRef(pulse);
   useEffect(() => {
-    if (before.current !== undefined && before.current !== pulse) void refetch();
+    if (before.current !== undefined && before.current !== pulse) void mutate();
     before.current = pulse;
-  }, [pulse, refetch]);
+  }, [pulse, mutate]);
+  const hasMore = data !== undefined && data[data.length - 1]?.next != null;
   return {
-    seen: { data: found.data?.pages, error: asError(found.error), isLoading: found.isPending },
-    more: hasNextPage && !isFetching ? () => void fetchNextPage() : null,
-    isFetching,
+    seen: { data, error: asError(error), isLoading },
+    more: hasMore && !isValidating ? () => void setSize((size) => size + 1) : null,
+    isFetching: isValidating,
   };
 }

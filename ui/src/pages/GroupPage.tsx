@@ -131,18 +131,19 @@ export function PagesOf({ group }: { group: string }) {
         // what is below a page belongs to it; the graph is above them all
         const isHere = address === to.group(group) ? pathname === address : pathname.startsWith(address);
         return (
-          <Button
+          <Box
             aria-current={isHere ? "page" : undefined}
             asChild
-            borderBottomRadius={0}
-            borderBottomWidth={isHere ? 2 : 0}
-            borderColor="blue.solid"
+            borderBottomWidth={2}
+            borderColor={isHere ? "blue.solid" : "transparent"}
+            fontWeight={isHere ? "semibold" : undefined}
             key={name}
-            size="sm"
-            variant="ghost"
+            mb="-1px"
+            px={3}
+            py={1}
           >
             <RouterLink to={address}>{name}</RouterLink>
-          </Button>
+          </Box>
         );
       })}
     </Flex>
@@ -237,16 +238,17 @@ function Gate({ page, onSelect }: { page: Answer; onSelect: (name: string) => vo
       {calm && <Text fontSize="sm">{calm}</Text>}
       {verdict.approved && <Text fontSize="sm">{verdict.approved}</Text>}
       <Stack as="ul" gap={1} listStyleType="none">
-        {ofMembers.map(({ name, kind, reasons }) => (
-          <Line key={name}>
-            <Box asChild color="fg.info" textDecoration="underline">
-              <button aria-label={said.node.select(name)} onClick={() => onSelect(name)} type="button">
-                {words.kind[kind]} {name}
-              </button>
-            </Box>
-            : {reasons.join("; ")}
-          </Line>
-        ))}
+        {ofMembers.flatMap(({ name, reasons }) =>
+          reasons.map((reason) => (
+            <Line key={reason}>
+              <Box asChild color="fg.info" cursor="pointer" textAlign="start" textDecoration="underline">
+                <button onClick={() => onSelect(name)} title={said.node.select(name)} type="button">
+                  {reason}
+                </button>
+              </Box>
+            </Line>
+          )),
+        )}
         {others.map((reason) => (
           <Line key={reason}>{reason}</Line>
         ))}

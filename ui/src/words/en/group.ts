@@ -40,6 +40,7 @@ export const group = {
   map: "Small map of the graph",
   find: "Find a node",
   blocked: "blocks",
+  waits: "waits",
   deprecated: "deprecated",
   stale: "stale",
   exclusive: "exclusive",

@@ -41,6 +41,7 @@ export const group: Words["group"] = {
   map: "グラフの縮小図",
   find: "ノードを探す",
   blocked: "阻害",
+  waits: "待機",
   deprecated: "非推奨",
   stale: "古い",
   exclusive: "専用",

@@ -150,7 +150,7 @@ function Lines({ page, lines }: { page: DriftPage; lines: Drifting[] }) {
               {one.drifted ? words.data.drifted : words.data.steady}
             </Badge>
           </Table.Cell>
-          <Table.Cell>{one.says}</Table.Cell>
+          <Table.Cell minWidth="18rem">{one.says}</Table.Cell>
         </Table.Row>
       ))}
     </Sheet>

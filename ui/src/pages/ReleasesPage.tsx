@@ -10,7 +10,7 @@ import { to } from "../parts/address";
 import { Fold } from "../parts/Fold";
 import { TaskLink } from "../parts/JobLinks";
 import { Pick } from "../parts/Pick";
-import { Nothing, Shown } from "../parts/State";
+import { Nothing, Notice, Shown } from "../parts/State";
 import { SaidLine, To, VersionLink, When } from "../parts/small";
 import { Trail } from "../parts/Trail";
 import { count, day, words } from "../words";
@@ -32,11 +32,6 @@ export function ReleasesPage() {
     <>
       <Trail group={group}>
         {about.data && <HoldOrResume group={about.data} key={String(about.data.hold !== null)} />}
-        {about.data?.hold && (
-          <Text fontSize="sm">
-            {words.group.onHold}: <SaidLine said={about.data.hold} />
-          </Text>
-        )}
         <Box ml="auto">
           <Pick
             label={words.releases.filter}
@@ -46,6 +41,11 @@ export function ReleasesPage() {
           />
         </Box>
       </Trail>
+      {about.data?.hold && (
+        <Notice status="warning" title={words.group.onHold}>
+          <SaidLine said={about.data.hold} />
+        </Notice>
+      )}
       <Shown lines={8} seen={seen}>
         {(pages) => {
           const events = pages.flatMap((page) => page.events);

@@ -55,7 +55,7 @@ export function Bars({
             <Table.Row key={label}>
               <Table.ColumnHeader
                 fontWeight="normal"
-                minWidth="7rem"
+                minWidth="5rem"
                 overflowWrap="anywhere"
                 py={1}
                 scope="row"
@@ -63,7 +63,7 @@ export function Bars({
               >
                 {label} {note}
               </Table.ColumnHeader>
-              <Table.Cell minWidth="6rem" py={1}>
+              <Table.Cell minWidth="4rem" py={1}>
                 <Box aria-hidden height="1rem" position="relative">
                   <Box
                     bg={{ _light: colour("light", like), _dark: colour("dark", like) }}
@@ -90,7 +90,13 @@ export function Bars({
                   )}
                 </Box>
               </Table.Cell>
-              <Table.Cell fontVariantNumeric="tabular-nums" py={1} textAlign="end" whiteSpace="nowrap" width="1%">
+              <Table.Cell
+                fontVariantNumeric="tabular-nums"
+                py={1}
+                textAlign="end"
+                whiteSpace={{ base: "normal", md: "nowrap" }}
+                width="1%"
+              >
                 {text}
               </Table.Cell>
             </Table.Row>

@@ -286,7 +286,7 @@ function drawMarks(plot: uPlot, { marks = [], limits = [] }: ChartProps, now: In
     ctx.strokeStyle = colour;
     ctx.setLineDash(mark.like ? dashOf(mark.like).map((part) => part * dots) : []);
     line(ctx, x, bbox.top, x, bbox.top + bbox.height);
-    const right = x > bbox.left + bbox.width * 0.6;
+    const right = x + ctx.measureText(mark.label).width + 6 * dots > bbox.left + bbox.width;
     ctx.textAlign = right ? "right" : "left";
     written(ctx, mark.label, x + (right ? -5 : 5) * dots, bbox.top + (2 + index * 15) * dots, now, now.text);
   });

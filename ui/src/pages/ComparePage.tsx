@@ -37,7 +37,7 @@ export function ComparePage() {
     );
   return (
     <>
-      <Trail group={group} place="versions" title={words.compare.title}>
+      <Trail group={group} title={words.compare.title}>
         <Switch.Root
           checked={only}
           ml="auto"
@@ -191,7 +191,7 @@ function Line({ row }: { row: Row }) {
       </Table.ColumnHeader>
       {row.values.map((value, index) => (
         <Table.Cell
-          bg={row.differs ? "bg.info" : undefined}
+          bg={row.differs ? "bg.muted" : undefined}
           color={row.differs ? undefined : "fg.muted"}
           // biome-ignore lint/suspicious/noArrayIndexKey: a column is a version
           key={index}

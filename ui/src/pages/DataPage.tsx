@@ -23,7 +23,7 @@ export function DataPage() {
   const seen = useLive<Page>(`groups/${encodeURIComponent(group)}/data`);
   return (
     <>
-      <Trail group={group} place="data" />
+      <Trail group={group} />
       <Shown lines={8} seen={seen}>
         {({ datasets }) =>
           datasets.length === 0 ? (
@@ -150,7 +150,7 @@ function Lines({ page, lines }: { page: DriftPage; lines: Drifting[] }) {
               {one.drifted ? words.data.drifted : words.data.steady}
             </Badge>
           </Table.Cell>
-          <Table.Cell>{one.says}</Table.Cell>
+          <Table.Cell minWidth="18rem">{one.says}</Table.Cell>
         </Table.Row>
       ))}
     </Sheet>

@@ -20,7 +20,7 @@ export function DiffPage() {
   const absent = seen.error?.status === 404 && seen.data === undefined;
   return (
     <>
-      <Trail group={group} place="releases" title={words.diff.of(digest.slice(0, 12))} />
+      <Trail group={group} title={words.diff.of(digest.slice(0, 12))} />
       {absent ? (
         <Nothing title={words.diff.none}>
           <Stack gap={2} maxWidth="40rem">

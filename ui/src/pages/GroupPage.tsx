@@ -128,7 +128,8 @@ export function PagesOf({ group }: { group: string }) {
   return (
     <Flex aria-label={group} as="nav" borderBottomWidth={1} gap={1} mt={3} wrap="wrap">
       {pages.map(([name, address]) => {
-        const isHere = pathname === address;
+        // what is below a page belongs to it; the graph is above them all
+        const isHere = address === to.group(group) ? pathname === address : pathname.startsWith(address);
         return (
           <Box
             aria-current={isHere ? "page" : undefined}

@@ -2,18 +2,19 @@
 
 import { Badge, Box, Button, Flex, Stack, Text } from "@chakra-ui/react";
 import { useParams, useSearchParams } from "react-router-dom";
-import type { History, HistoryEvent, HistoryKind } from "../api/types";
+import { HoldOrResume, Rollback } from "../actions";
+import type { DagAction, GroupPage, History, HistoryEvent, HistoryKind } from "../api/types";
 import { useLive } from "../live/live";
 import { usePaged } from "../live/paged";
 import { to } from "../parts/address";
 import { Fold } from "../parts/Fold";
 import { TaskLink } from "../parts/JobLinks";
 import { Pick } from "../parts/Pick";
-import { Nothing, Shown } from "../parts/State";
-import { To, VersionLink, When } from "../parts/small";
+import { Nothing, Notice, Shown } from "../parts/State";
+import { SaidLine, To, VersionLink, When } from "../parts/small";
 import { Trail } from "../parts/Trail";
 import { count, day, words } from "../words";
-import { byDay, type Change, changed, FILTERS, type Filter, filterOf, moves } from "./timeline";
+import { backTo, byDay, type Change, changed, FILTERS, type Filter, filterOf, moves } from "./timeline";
 
 const PAGE = 100;
 
@@ -26,9 +27,11 @@ export function ReleasesPage() {
   const newest = useLive<History>(`${path}1`);
   const pulse = newest.data && `${newest.data.total} ${newest.data.events[0]?.said.entry}`;
   const { seen, more, isFetching } = usePaged<History>(`${path}${PAGE}${kinds}`, pulse);
+  const about = useLive<GroupPage>(`groups/${encodeURIComponent(group)}`);
   return (
     <>
-      <Trail group={group} place="releases">
+      <Trail group={group}>
+        {about.data && <HoldOrResume group={about.data} key={String(about.data.hold !== null)} />}
         <Box ml="auto">
           <Pick
             label={words.releases.filter}
@@ -38,6 +41,11 @@ export function ReleasesPage() {
           />
         </Box>
       </Trail>
+      {about.data?.hold && (
+        <Notice status="warning" title={words.group.onHold}>
+          <SaidLine said={about.data.hold} />
+        </Notice>
+      )}
       <Shown lines={8} seen={seen}>
         {(pages) => {
           const events = pages.flatMap((page) => page.events);
@@ -53,7 +61,13 @@ export function ReleasesPage() {
               <Text color="fg.muted" fontSize="sm">
                 {words.releases.count(count(pages[0]?.total ?? events.length))}
               </Text>
-              <Timeline complete={pages.at(-1)?.next === null} events={events} filter={filter} group={group} />
+              <Timeline
+                complete={pages.at(-1)?.next === null}
+                events={events}
+                filter={filter}
+                group={group}
+                rollback={about.data?.dags.rollback ?? null}
+              />
               {(more || isFetching) && (
                 <Button
                   disabled={!more}
@@ -79,12 +93,14 @@ interface Props {
   events: HistoryEvent[];
   filter: Filter;
   complete: boolean;
+  rollback: DagAction | null;
 }
 
-function Timeline({ group, events, filter, complete }: Props) {
+function Timeline({ group, events, filter, complete, rollback }: Props) {
   const known = filter === "all" || filter === "releases"; // the release before is among them
   const moved = changed(events, complete);
   const now = events.find(({ is_production, kind }) => is_production && moves(kind)); // a set may stand there twice
+  const targets = backTo(events);
   const place = new Map(events.map((event, index) => [event, known ? (moved[index] ?? null) : null]));
   return (
     <Stack gap={4} mt={2}>
@@ -100,6 +116,7 @@ function Timeline({ group, events, filter, complete }: Props) {
                 event={event}
                 group={group}
                 isNow={event === now}
+                rollback={targets.has(event) ? rollback : null}
                 key={event.said.entry}
               />
             ))}
@@ -125,9 +142,10 @@ interface EventProps {
   event: HistoryEvent;
   isNow: boolean;
   changes: Change[] | null;
+  rollback: DagAction | null;
 }
 
-function Event({ group, event, isNow, changes }: EventProps) {
+function Event({ group, event, isNow, changes, rollback }: EventProps) {
   const { kind, said, digest, members } = event;
   const large = moves(kind);
   return (
@@ -156,7 +174,8 @@ function Event({ group, event, isNow, changes }: EventProps) {
         <Text color="fg.muted" fontSize="sm">
           <When at={said.at} /> · {said.by}
         </Text>
-        <Flex fontSize="sm" gap={3} ml="auto">
+        <Flex align="center" fontSize="sm" gap={3} ml="auto">
+          {rollback && digest && <Rollback dag={rollback} group={group} release={digest} />}
           {said.job && <TaskLink job={said.job} />}
           {digest && event.has_diff && <To to={to.diff(group, digest)}>{words.releases.whatChanged}</To>}
         </Flex>

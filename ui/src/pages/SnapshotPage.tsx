@@ -21,7 +21,7 @@ export function SnapshotPage() {
   const seen = useLive<Page>(`groups/${encodeURIComponent(group)}/snapshots/${encodeURIComponent(ref)}`);
   return (
     <>
-      <Trail group={group} place="data" title={ref}>
+      <Trail group={group} title={ref}>
         {seen.data?.removed && <Removed />}
       </Trail>
       <Shown lines={10} seen={seen}>

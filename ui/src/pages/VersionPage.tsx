@@ -3,7 +3,8 @@
 import { Alert, Badge, Box, Flex, Grid, Stack, Table, Text } from "@chakra-ui/react";
 import type { ReactNode } from "react";
 import { Navigate, useParams } from "react-router-dom";
-import type { Said, VersionPage as Version, VersionRow } from "../api/types";
+import { Promote } from "../actions";
+import type { GroupPage, Said, Stage, VersionPage as Version, VersionRow } from "../api/types";
 import { Bars } from "../charts/Bars";
 import { useLive } from "../live/live";
 import { to } from "../parts/address";
@@ -24,14 +25,17 @@ import { Curves } from "./VersionCharts";
 export function VersionPage() {
   const { group = "", ref = "" } = useParams();
   const seen = useLive<Version>(`groups/${encodeURIComponent(group)}/versions/${encodeURIComponent(ref)}`);
+  const canMove = seen.data?.kind === "model" && !seen.data.removed && waits(seen.data.stage);
+  const about = useLive<GroupPage>(canMove ? `groups/${encodeURIComponent(group)}` : null);
   if (seen.data?.kind === "snapshot") return <Navigate replace to={to.snapshot(group, ref)} />;
   return (
     <>
-      <Trail group={group} place="versions" title={ref}>
+      <Trail group={group} title={ref}>
         {seen.data?.stage && <StageBadge stage={seen.data.stage} />}
         {seen.data?.removed && <Removed />}
         {seen.data && (
-          <Flex fontSize="sm" gap={4} ml="auto">
+          <Flex align="center" fontSize="sm" gap={4} ml="auto">
+            {canMove && about.data && <Promote group={about.data} refs={[ref]} />}
             <To to={to.versions(group, seen.data.name)}>{words.version.others(seen.data.name)}</To>
           </Flex>
         )}
@@ -42,6 +46,9 @@ export function VersionPage() {
     </>
   );
 }
+
+/** Whether a version could be promoted from where it stands. */
+const waits = (stage: Stage | null): boolean => stage === "candidate" || stage === "archived";
 
 function Parts({ group, page }: { group: string; page: Version }) {
   return (

@@ -45,7 +45,7 @@ export function VersionsPage() {
   const nodes = (about.data?.nodes ?? []).filter(({ kind }) => kind !== "api").map(({ name }) => name);
   return (
     <>
-      <Trail group={group} place="versions">
+      <Trail group={group}>
         <Flex gap={2} ml="auto">
           <Choice
             all={words.versions.allNodes}

@@ -33,6 +33,18 @@ export function changed(events: readonly HistoryEvent[], complete: boolean): (Ch
   });
 }
 
+/** The events at which a rollback is offered: the newest one of each set that it could go to. */
+export function backTo(events: readonly HistoryEvent[]): Set<HistoryEvent> {
+  const seen = new Set<string>();
+  return new Set(
+    events.filter(({ can_go_back, digest }) => {
+      if (!can_go_back || digest === null || seen.has(digest)) return false;
+      seen.add(digest);
+      return true;
+    }),
+  );
+}
+
 /** The kinds that a reader wants to see together. */
 export const FILTERS = {
   all: [],

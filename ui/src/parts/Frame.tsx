@@ -1,15 +1,25 @@
 /** What stands around every page: the places to go, and the search. */
 
 import { Box, Flex, Heading, Input } from "@chakra-ui/react";
-import { type ReactNode, useState } from "react";
-import { useNavigate } from "react-router-dom";
+import { type ReactNode, useEffect, useState } from "react";
+import { useLocation, useNavigate, useSearchParams } from "react-router-dom";
 import { words } from "../words";
 import { to } from "./address";
 import { To } from "./small";
 
 export function Frame({ children }: { children: ReactNode }) {
-  const [query, setQuery] = useState("");
   const navigate = useNavigate();
+  const { pathname } = useLocation();
+  const [asked] = useSearchParams();
+  const isSearching = `${pathname}?q=` === to.search("");
+  const inAddress = isSearching ? (asked.get("q") ?? "") : "";
+  const [query, setQuery] = useState(inAddress);
+  useEffect(() => setQuery(inAddress), [inAddress]);
+  const search = (text: string) => {
+    setQuery(text);
+    // what is typed stands in the address; all of it is one step back
+    if (text.trim() || isSearching) navigate(to.search(text), { replace: isSearching });
+  };
   return (
     <Box data-lockstep="" height="100%" overflowY="auto" p={4}>
       <Flex align="center" as="header" flexWrap="wrap" gap={4} mb={4}>
@@ -23,12 +33,12 @@ export function Frame({ children }: { children: ReactNode }) {
             <form
               onSubmit={(event) => {
                 event.preventDefault();
-                if (query.trim()) navigate(to.search(query.trim()));
+                if (query.trim()) search(query);
               }}
             >
               <Input
                 aria-label={words.app.search}
-                onChange={(event) => setQuery(event.target.value)}
+                onChange={(event) => search(event.target.value)}
                 placeholder={words.app.searchFor}
                 size="sm"
                 type="search"

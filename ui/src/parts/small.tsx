@@ -50,7 +50,6 @@ export function To({
   to: string;
   children: ReactNode;
   "aria-label"?: string;
-  "aria-current"?: "page" | "true";
   "data-hit"?: boolean;
 }) {
   return (

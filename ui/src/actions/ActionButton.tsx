@@ -37,6 +37,7 @@ export interface Action {
   /** Something is missing or wrong: it can't be sent yet. */
   problem?: string | null;
   run: () => Promise<Started | string>;
+  onOpen?: () => void;
   onClose?: () => void;
   colorPalette?: ButtonProps["colorPalette"];
   variant?: ButtonProps["variant"];
@@ -54,7 +55,11 @@ export function ActionButton(props: Action) {
         aria-describedby={may ? undefined : id}
         aria-disabled={!may}
         cursor={may ? "pointer" : "not-allowed"}
-        onClick={() => may && setOpen(true)}
+        onClick={() => {
+          if (!may) return;
+          setOpen(true);
+          props.onOpen?.();
+        }}
         size={size}
         title={may ? undefined : reason}
         variant={may ? variant : "ghost"}

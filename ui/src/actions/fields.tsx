@@ -57,7 +57,13 @@ export function Json({
 
 export function Tick({ label, value, onChange }: Entered<boolean> & { label: string }) {
   return (
-    <Checkbox.Root checked={value} mt={3} onCheckedChange={({ checked }) => onChange(checked === true)} size="sm">
+    <Checkbox.Root
+      checked={value}
+      display="flex"
+      mt={3}
+      onCheckedChange={({ checked }) => onChange(checked === true)}
+      size="sm"
+    >
       <Checkbox.HiddenInput />
       <Checkbox.Control />
       <Checkbox.Label>{label}</Checkbox.Label>

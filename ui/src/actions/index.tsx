@@ -185,11 +185,29 @@ export function HoldOrResume({ group }: { group: Pick<Actor, "name" | "dags" | "
   );
 }
 
-/** The two answers to a question that waits. */
-export function Answers({ group, waiting }: { group: string; waiting: Waiting }) {
+/**
+ * The two answers to a question that waits. Once given, the question is gone from the group: whoever shows it keeps it as
+ * long as the dialog is open, which says how it went.
+ */
+export function Answers({
+  group,
+  waiting,
+  onDialog,
+}: {
+  group: string;
+  waiting: Waiting;
+  onDialog: (isOpen: boolean) => void;
+}) {
   const [why, setWhy] = useState("");
   const reason = waiting.may_answer ? "" : waiting.reason;
-  const shared = { onClose: () => setWhy(""), reason };
+  const shared = {
+    onOpen: () => onDialog(true),
+    onClose: () => {
+      setWhy("");
+      onDialog(false);
+    },
+    reason,
+  };
   return (
     <>
       <ActionButton

@@ -10,7 +10,7 @@
 import { Box } from "@chakra-ui/react";
 import { Background, Controls, type Edge, MarkerType, MiniMap, ReactFlow, type ReactFlowInstance } from "@xyflow/react";
 import styles from "@xyflow/react/dist/style.css?inline";
-import { useEffect, useMemo, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import type { GraphEdge, GraphNode } from "../api/types";
 import { useDark } from "../parts/dark";
 import { Loading, Problem } from "../parts/State";
@@ -21,6 +21,7 @@ import { tiedTo } from "./reach";
 import { rowsOf, type View } from "./views";
 
 const nodeTypes = { lockstep: NodeBox };
+const FIT = { maxZoom: 1, padding: 0.1 };
 const ground = { background: "transparent" }; // the page's own
 const MANY = 40; // nodes, from which on a small map helps
 
@@ -67,10 +68,19 @@ export function Graph({
     if (flow && node && count > MANY) flow.setCenter(node.x + WIDTH / 2, node.y, { duration: 300, zoom: 1 });
   }, [flow, node, count]);
 
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // a panel that opens beside it leaves less room: all of a small graph stays in sight
+    if (!flow || !box.current || count > MANY) return;
+    const observer = new ResizeObserver(() => void flow.fitView(FIT));
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, [flow, count]);
+
   if (problem) return <Problem>{words.group.noLayout(problem)}</Problem>;
   if (!places) return <Loading lines={6} />;
   return (
-    <Box aria-label={words.group.graph} borderRadius="md" borderWidth={1} height="30rem" role="region">
+    <Box aria-label={words.group.graph} borderRadius="md" borderWidth={1} height="30rem" ref={box} role="region">
       <style>{styles}</style>
       <ReactFlow
         colorMode={isDark ? "dark" : "light"}
@@ -78,7 +88,7 @@ export function Graph({
         edges={lines}
         edgesFocusable
         fitView
-        fitViewOptions={{ maxZoom: 1, padding: 0.1 }}
+        fitViewOptions={FIT}
         minZoom={0.05}
         multiSelectionKeyCode={null}
         nodes={drawn}

@@ -4,7 +4,7 @@ import { Box, Button, Flex, Heading, Input, Stack, Text } from "@chakra-ui/react
 import { type ReactNode, useMemo, useState } from "react";
 import { Link as RouterLink, useLocation, useParams } from "react-router-dom";
 import { Answers, HoldOrResume, Promote, ReleaseNow, Retrain, Rollback } from "../actions";
-import type { GroupPage as Answer, GraphNode } from "../api/types";
+import type { GroupPage as Answer, GraphNode, Waiting } from "../api/types";
 import { AsTable } from "../graph/AsTable";
 import { Graph } from "../graph/Graph";
 import { SidePanel } from "../graph/SidePanel";
@@ -37,15 +37,7 @@ function Page({ page }: { page: Answer }) {
           <SaidLine said={page.hold} />
         </Notice>
       )}
-      {page.waiting && (
-        <Notice status="info" title={said.waiting(page.waiting.subject)}>
-          <Flex align="center" gap={3} mt={2} wrap="wrap">
-            <Answers group={page.name} waiting={page.waiting} />
-            {page.waiting.set && <To to={to.diff(page.name, page.waiting.set)}>{said.seeDiff}</To>}
-            <To to={to.task(page.waiting.dag_id, page.waiting.run_id, page.waiting.task_id)}>{said.seeTask}</To>
-          </Flex>
-        </Notice>
-      )}
+      <Question page={page} />
       <Running page={page} />
       <Toolbar
         isTable={isTable}
@@ -147,6 +139,22 @@ export function PagesOf({ group }: { group: string }) {
         );
       })}
     </Flex>
+  );
+}
+
+/** What waits for a person. It stays while somebody answers, although it is answered then. */
+function Question({ page }: { page: Answer }) {
+  const [answered, setAnswered] = useState<Waiting | null>(null);
+  const waiting = answered ?? page.waiting;
+  if (!waiting) return null;
+  return (
+    <Notice status="info" title={said.waiting(waiting.subject)}>
+      <Flex align="center" gap={3} mt={2} wrap="wrap">
+        <Answers group={page.name} onDialog={(isOpen) => setAnswered(isOpen ? waiting : null)} waiting={waiting} />
+        {waiting.set && <To to={to.diff(page.name, waiting.set)}>{said.seeDiff}</To>}
+        <To to={to.task(waiting.dag_id, waiting.run_id, waiting.task_id)}>{said.seeTask}</To>
+      </Flex>
+    </Notice>
   );
 }
 

@@ -77,7 +77,7 @@ export const group = {
     close: "Close the panel",
     versions: "Versions",
     none: "none",
-    all: (n: number) => `All ${n} versions`,
+    all: (n: number) => (n === 1 ? "The only version" : `All ${n} versions`),
     consumers: "What hangs on this",
     noConsumers: "Nothing hangs on this.",
     state: "State",

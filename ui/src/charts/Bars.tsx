@@ -44,8 +44,10 @@ export function Bars({
         {heads && (
           <Table.Header>
             <Table.Row>
-              {heads.map((head) => (
-                <Table.ColumnHeader key={head}>{head}</Table.ColumnHeader>
+              {heads.map((head, index) => (
+                <Table.ColumnHeader key={head} textAlign={index === 2 ? "end" : "start"}>
+                  {head}
+                </Table.ColumnHeader>
               ))}
             </Table.Row>
           </Table.Header>

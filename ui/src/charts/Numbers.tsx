@@ -14,7 +14,7 @@ export function Numbers({ caption, series, xLabel, yLabel, xFormat = "figure", y
     steps ? `${shown(x[row], xFormat)}–${shown(x[row + 1], xFormat)}` : shown(x[row], xFormat);
   const length = (x: readonly number[]) => Math.min(MOST, steps ? x.length - 1 : x.length);
   return (
-    <Box aria-label={caption} maxHeight="20rem" overflow="auto" role="region" tabIndex={0}>
+    <Box aria-label={caption} maxHeight="20rem" overflow="auto" role="group" tabIndex={0}>
       <Table.Root css={{ "& td, & th": { paddingBlock: 1 } }} size="sm" stickyHeader>
         <Table.Header>
           <Table.Row>

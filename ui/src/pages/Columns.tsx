@@ -1,6 +1,6 @@
 /** The profile of a snapshot, a line for each column; its details on demand. */
 
-import { Badge, Box, Grid, IconButton, Input, Table, Text } from "@chakra-ui/react";
+import { Badge, Box, Grid, IconButton, Input, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 import { Fragment, useState } from "react";
 import type { ColumnProfile } from "../api/types";
 import { Bars } from "../charts/Bars";
@@ -40,7 +40,7 @@ export function Columns({ columns }: { columns: ColumnProfile[] }) {
     >
       <Sheet
         columns={[
-          { key: "open", head: "" },
+          { key: "open", head: <VisuallyHidden>{words.snapshot.details}</VisuallyHidden> },
           { key: "column", head: words.snapshot.column },
           { key: "type", head: words.snapshot.type },
           { key: "shape", head: words.snapshot.shape },

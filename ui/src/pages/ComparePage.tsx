@@ -84,13 +84,15 @@ function SideBySide({ group, pages, only, onLeave }: Props) {
         aria-label={words.compare.title}
         overflow="auto"
         maxHeight="max(24rem, 100dvh - 14rem)"
-        role="region"
+        role="group"
         tabIndex={0}
       >
         <Table.Root css={{ "& td, & th": { paddingBlock: 1.5 } }} size="sm" stickyHeader>
           <Table.Header>
             <Table.Row>
-              <Table.ColumnHeader bg="bg" left={0} minWidth="8rem" position="sticky" zIndex={2} />
+              <Table.ColumnHeader bg="bg" left={0} minWidth="8rem" position="sticky" zIndex={2}>
+                <VisuallyHidden>{words.version.metric}</VisuallyHidden>
+              </Table.ColumnHeader>
               {pages.map((page) => (
                 <Table.ColumnHeader key={page.ref} minWidth="11rem" verticalAlign="top">
                   <Flex align="center" gap={2}>

@@ -1,6 +1,6 @@
 /** The data of a group: snapshots over time, and how far they have drifted. */
 
-import { Alert, Badge, Grid, Stack, Table, Text } from "@chakra-ui/react";
+import { Alert, Badge, Grid, Stack, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 import { useParams } from "react-router-dom";
 import type { DriftPage, DataPage as Page, SnapshotRow } from "../api/types";
 import { Chart } from "../charts/Chart";
@@ -191,7 +191,7 @@ function Snapshots({ group, reference, snapshots }: SnapshotsProps) {
         { key: "rows", head: words.data.rows, end: true },
         { key: "quarantined", head: words.data.quarantined, end: true },
         { key: "share", head: words.data.share, end: true },
-        { key: "what", head: "" },
+        { key: "what", head: <VisuallyHidden>{words.data.notes}</VisuallyHidden> },
       ]}
       label={words.data.snapshots}
     >

@@ -152,7 +152,7 @@ function Flips({ thresholds }: { thresholds: Population["thresholds"] }) {
                   }),
                 )}
                 caption={words.diff.flipsOf(one.threshold)}
-                heads={[words.diff.direction, words.diff.rate, ""]}
+                heads={[words.diff.direction, words.diff.rate, words.diff.interval]}
                 most={most}
               />
             ) : (

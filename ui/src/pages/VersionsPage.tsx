@@ -1,6 +1,17 @@
 /** The versions of a group, newest first: found by node and stage, chosen to be compared. */
 
-import { Badge, Box, Button, Checkbox, Flex, NativeSelect, Spinner, Table, Text } from "@chakra-ui/react";
+import {
+  Badge,
+  Box,
+  Button,
+  Checkbox,
+  Flex,
+  NativeSelect,
+  Spinner,
+  Table,
+  Text,
+  VisuallyHidden,
+} from "@chakra-ui/react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router-dom";
@@ -160,7 +171,7 @@ function Rows({ group, rows, total, more, isFetching }: RowsProps) {
         height={`min(${(rows.length + 1) * HEIGHT + 20}px, max(20rem, 100dvh - 15rem))`}
         overflow="auto"
         ref={place}
-        role="region"
+        role="group"
         tabIndex={0}
       >
         <Table.Root aria-rowcount={total + 1} minWidth="56rem" size="sm" stickyHeader tableLayout="fixed">
@@ -172,7 +183,9 @@ function Rows({ group, rows, total, more, isFetching }: RowsProps) {
           </Table.ColumnGroup>
           <Table.Header>
             <Table.Row aria-rowindex={1} height={`${HEIGHT}px`}>
-              <Table.ColumnHeader />
+              <Table.ColumnHeader>
+                <VisuallyHidden>{words.versions.compare}</VisuallyHidden>
+              </Table.ColumnHeader>
               {[
                 words.versions.version,
                 words.versions.kind,

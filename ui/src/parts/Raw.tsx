@@ -28,7 +28,7 @@ export function Raw({ value }: { value: unknown }) {
         maxHeight="30rem"
         overflow="auto"
         p={3}
-        role="region"
+        role="group"
         tabIndex={0}
       >
         {text}

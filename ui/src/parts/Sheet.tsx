@@ -21,7 +21,7 @@ export function Sheet({
   height?: string;
 }) {
   return (
-    <Box aria-label={label} maxHeight={height} overflow="auto" role="region" tabIndex={0}>
+    <Box aria-label={label} maxHeight={height} overflow="auto" role="group" tabIndex={0}>
       <Table.Root css={{ "& td, & th": { paddingBlock: 1.5 } }} size="sm" stickyHeader>
         <Table.Header>
           <Table.Row>

@@ -8,7 +8,7 @@ import { To } from "./small";
 
 export function Trail({ group, title, children }: { group: string; title?: ReactNode; children?: ReactNode }) {
   return (
-    <Box as="header" mb={3}>
+    <Box mb={3}>
       <Heading as="h2" size="lg">
         <To to={to.group(group)}>{group}</To>
       </Heading>

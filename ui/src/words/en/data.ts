@@ -5,6 +5,7 @@ export const data = {
   noSnapshotsHow: "A retraining takes the first one.",
   source: "Source",
   deprecated: "Deprecated",
+  notes: "Notes",
   reference: "production's reference",
   referenceLong: "Production was trained on it.",
   noReference: "Nothing is in production yet: drift is reckoned from the first release on.",
@@ -35,6 +36,7 @@ export const data = {
 
 export const snapshot = {
   about: "About this snapshot",
+  details: "Details",
   columns: "Columns",
   find: "Find a column",
   column: "Column",

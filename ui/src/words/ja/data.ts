@@ -7,6 +7,7 @@ export const data: Words["data"] = {
   noSnapshotsHow: "再学習を行うと最初のスナップショットが作成されます。",
   source: "取得元",
   deprecated: "非推奨",
+  notes: "備考",
   reference: "本番の基準",
   referenceLong: "本番のモデルはこのスナップショットで学習しました。",
   noReference: "本番稼働中のものがまだないため、ドリフトは最初のリリース以降に計算されます。",
@@ -36,6 +37,7 @@ export const data: Words["data"] = {
 
 export const snapshot: Words["snapshot"] = {
   about: "概要",
+  details: "詳細",
   columns: "列",
   find: "列を検索",
   column: "列",

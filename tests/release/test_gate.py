@@ -257,7 +257,9 @@ def test_verdict_goes_into_json(desk: Desk) -> None:
     desk.in_step()
     plain = json.loads(json.dumps(desk.gate().as_json()))
     assert (plain["group"], plain["open"], plain["status"], plain["reasons"]) == ("churn", True, "open", [])
-    assert plain["members"][0] == {"kind": "model", "name": "churn", "version": "churn@1", "reasons": []}
+    assert plain["members"][0] == {
+        "kind": "model", "name": "churn", "version": "churn@1", "reasons": [], "about": [],
+    }  # fmt: skip
     assert len(plain["members"]) == 6
 
 

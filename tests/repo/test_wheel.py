@@ -76,6 +76,7 @@ def test_it_brings_the_command_line_and_the_pages(site: Path, tmp_path: Path) ->
     assert {"lockstep_airflow/ui/app.py", "lockstep/py.typed", "lockstep_airflow/py.typed"} <= names
     dist = ROOT / "plugins" / "lockstep_airflow" / "ui" / "dist"
     built = {f"lockstep_airflow/ui/dist/{path.name}" for path in dist.glob("*")}
+    assert "lockstep_airflow/ui/dist/main.js" in built
     assert built <= names
     assert "lockstep = lockstep.cli:main" in next(site.glob("*.dist-info/entry_points.txt")).read_text()
     assert not {"groups", "dags", "demo", "bench", "tests"} & {name.partition("/")[0] for name in names}

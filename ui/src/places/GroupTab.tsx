@@ -1,0 +1,17 @@
+/** The tab "Release group" of a DAG that `release_dags` made: the page of its group. */
+
+import { Live } from "../live/live";
+import { GroupPage } from "../pages/GroupPage";
+import { Nothing } from "../parts/State";
+import { words } from "../words";
+
+/** The group of a DAG: "churn" of "churn_retrain"; null where it is none of Lockstep's DAGs. */
+export function groupOf(dagId: string): string | null {
+  const found = /^(.+)_(retrain|promote|release|rollback|hold|resume|watch)$/u.exec(dagId);
+  return found?.[1] ?? null;
+}
+
+export function GroupTab({ dagId }: { dagId?: string }) {
+  const group = dagId ? groupOf(dagId) : null;
+  return <Live>{group ? <GroupPage group={group} /> : <Nothing title={words.app.notFound} />}</Live>;
+}

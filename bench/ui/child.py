@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from importlib import import_module
 from typing import Any
 
@@ -30,6 +31,11 @@ def main() -> None:
             getattr(one, asked["do"]) for one in (*commands, sys.modules[__name__]) if hasattr(one, asked["do"])
         )
         print(json.dumps(found(**asked["with"]), default=str), file=told, flush=True)
+
+
+def spent() -> float:
+    """Seconds of the processor that this process has used."""
+    return time.process_time()
 
 
 def write_dags(dags: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ def ask(connection: socket.socket, request: bytes) -> None:
         data += _more(connection)
     head = data[:end].lower()
     if not head.startswith(b"http/1.1 200"):
-        raise SystemExit(f"An answer is no 200: {data[:500]!r}")
+        raise ValueError(f"An answer is no 200: {data[:500]!r}")
     at = head.index(b"content-length:") + len(b"content-length:")
     left = int(head[at:].split(b"\r\n", 1)[0]) - (len(data) - end - 4)
     while left > 0:
@@ -44,12 +44,21 @@ def ask(connection: socket.socket, request: bytes) -> None:
 def _more(connection: socket.socket) -> bytes:
     data = connection.recv(1 << 18)
     if not data:
-        raise SystemExit("The server hung up.")
+        raise ConnectionError("The server hung up.")
     return data
 
 
-def client(port: int, requests: list[bytes], begin: float, end: float, times: list[float]) -> None:
-    """Ask until the end; note the times of what began after the warm-up."""
+def client(
+    port: int, requests: list[bytes], begin: float, end: float, times: list[float], wrong: list[Exception]
+) -> None:
+    """Ask until the end; note the times of what began after the warm-up, and what went wrong."""
+    try:
+        _ask_until(port, requests, begin, end, times)
+    except (OSError, ValueError) as error:  # a thread's end is no end of the run
+        wrong.append(error)
+
+
+def _ask_until(port: int, requests: list[bytes], begin: float, end: float, times: list[float]) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         place = 0
@@ -65,11 +74,12 @@ def main(port: int, path: str, clients: int, seconds: float) -> None:
     requests = requests_of(port, path, sys.stdin.buffer.read().splitlines())
     begin, used = time.perf_counter() + WARM_UP * seconds, time.process_time()
     times: list[list[float]] = [[] for _ in range(clients)]
+    wrong: list[Exception] = []
     apart = len(requests) // clients  # so that no two ask about the same row at once
     threads = [
         threading.Thread(
             target=client,
-            args=(port, requests[i * apart :] + requests[: i * apart], begin, begin + seconds, found),
+            args=(port, requests[i * apart :] + requests[: i * apart], begin, begin + seconds, found, wrong),
         )
         for i, found in enumerate(times)
     ]
@@ -77,6 +87,8 @@ def main(port: int, path: str, clients: int, seconds: float) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+    if wrong:
+        raise SystemExit(f"{len(wrong)} of {clients} clients ended early: {wrong[0]}")
     every = sorted(chain.from_iterable(times))
     own = (time.process_time() - used) / (1 + WARM_UP) / max(len(every), 1)  # the warm-up asks as fast as the rest
     print(json.dumps({"per_second": len(every) / seconds, "times": every, "own": own}))

@@ -18,13 +18,12 @@ from lockstep.data import clean_rows, parse_rows
 from lockstep.data.plain import plain_columns, plain_values
 from lockstep.data.rows import REASON, dtype_of
 from lockstep.declare import Column, Dataset
+from lockstep.serving.wide import Row, Wide
 
 _LINE: Final = "_line"
 _FEW: Final = 8  # rows; more are looked at by column
 _LEFT_OUT: Final = "left out by clean"
 _UNREADABLE: Final = "a value that can't be written as text"
-
-Row = Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +60,10 @@ class Intake:
             DataError: `clean` failed.
         """
         taken = Taken()
+        if isinstance(rows, Wide) and (typed := rows.typed(self.columns)) is not None:
+            taken.places = list(range(len(rows)))
+            self._clean(typed, taken)
+            return taken
         nameless = {place for place, row in enumerate(rows) if row.get(self._dataset.key) is None}
         named = [self._named(row, place) for place, row in enumerate(rows)] if nameless else rows
         columns = plain_columns(named, self.columns) if len(rows) > _FEW else None

@@ -9,9 +9,9 @@ Rules:
 - A session computes on one thread: who serves more at a time has more processes.
 """
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import polars as pl
@@ -26,6 +26,7 @@ from lockstep.training.predictor import Floats, Predictor
 ONNX_FILE: Final = "model.onnx"
 ONNX: Final = "onnx"  # the key in the manifest
 INSTALL: Final = 'install the extra "onnx"'
+_FEW: Final = 64  # rows
 _OLD: Final = "it was trained before Lockstep wrote ONNX files"
 
 Known = MutableMapping[tuple[str, bool], Floats]
@@ -97,10 +98,11 @@ class Portable:
         return self._feed(rows, known)[1]
 
     def _scores(self, rows: pl.DataFrame, known: Known) -> Floats:
-        feed = self._feed_one(rows, known) if rows.height == 1 else None
+        feed = self._feed_few(rows, known) if 0 < rows.height <= _FEW else None
         if feed is not None:
             found = self.session.run(feed)
-            return found if np.isfinite(found).all() else self.predictor.scores(rows)
+            if np.isfinite(found).all():
+                return found
         feed, taken = self._feed(rows, known)
         if not taken.any():
             return self.predictor.scores(rows)
@@ -114,11 +116,11 @@ class Portable:
         scores[~taken] = self.predictor.scores(rows.filter(pl.Series(~taken)))
         return scores
 
-    def _feed_one(self, rows: pl.DataFrame, known: Known) -> Feed | None:
-        values = dict(zip(rows.columns, rows.row(0), strict=True))
+    def _feed_few(self, rows: pl.DataFrame, known: Known) -> Feed | None:
+        values: dict[str, Sequence[Any]] = dict(zip(rows.columns, zip(*rows.rows(), strict=True), strict=True))
         for name, column in self._given(rows, known).items():
-            values[name] = float(column[0])
-        return self.session.inputs.of_one(values)
+            values[name] = column.tolist()
+        return self.session.inputs.of_few(values)
 
     def _feed(self, rows: pl.DataFrame, known: Known) -> tuple[Feed, NDArray[np.bool_]]:
         return self.session.inputs.of_many(rows, self._given(rows, known))

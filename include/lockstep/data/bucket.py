@@ -90,17 +90,17 @@ def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
             f'Dataset "{dataset.name}": {_name(dataset)} failed on {rows.height} rows: {type(error).__name__}: {error}.'
             f" It gets the declared columns ({', '.join(rows.columns)})."
         ) from error
-    if not isinstance(cleaned, pl.DataFrame) or dataset.key not in cleaned.columns:
+    if not isinstance(cleaned, pl.DataFrame) or dataset.key not in (columns := cleaned.columns):
         raise DataError(
             f'Dataset "{dataset.name}": {_name(dataset)} must return a polars DataFrame that keeps the key'
             f' "{dataset.key}".'
         )
-    own = [name for name in cleaned.columns if name.startswith("_")]
+    own = [name for name in columns if name[:1] == "_"]
     if own:
         raise DataError(
             f'Dataset "{dataset.name}": {_name(dataset)} returned {", ".join(own)}; a leading underscore is ours.'
         )
-    keys, given = cleaned[dataset.key], rows[dataset.key]
+    keys, given = cleaned.get_column(dataset.key), rows.get_column(dataset.key)
     if keys.dtype == given.dtype and keys.equals(given):
         return cleaned  # nearly always; for a service that decides on one row at a time, every expression counts
     is_unique = keys.n_unique() == len(keys) and not keys.null_count()

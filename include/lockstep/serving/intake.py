@@ -133,7 +133,7 @@ class Intake:
 
     def _clean(self, frame: pl.DataFrame, taken: Taken) -> None:
         key, places = self._dataset.key, taken.places
-        keys = frame[key].to_list()
+        keys = frame.get_column(key).to_list()
         if len(set(keys)) == len(keys):
             self._match(clean_rows(self._dataset, frame), keys, places, taken)
             return
@@ -150,7 +150,7 @@ class Intake:
 
     def _match(self, cleaned: pl.DataFrame, keys: list[Any], places: list[int], taken: Taken) -> None:
         """Find the places of cleaned rows by their keys, and those that `clean` has left out."""
-        kept = cleaned[self._dataset.key].to_list()
+        kept = cleaned.get_column(self._dataset.key).to_list()
         if kept == keys:
             taken.places = places
         else:

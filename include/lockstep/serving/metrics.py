@@ -62,13 +62,15 @@ class Metrics:
 
     def decided(self, api: str, answers: Sequence[Mapping[str, Any]]) -> None:
         """Count the answers of a request."""
-        outcomes = Tally(
-            (threshold, found["decision"])
-            for answer in answers
-            if "error" not in answer
-            for threshold, found in answer["decisions"].items()
-        )
-        bad = sum("error" in answer for answer in answers)
+        outcomes: dict[tuple[str, Any], int] = {}
+        bad = 0
+        for answer in answers:
+            if "error" in answer:
+                bad += 1
+                continue
+            for threshold, found in answer["decisions"].items():
+                pair = (threshold, found["decision"])
+                outcomes[pair] = outcomes.get(pair, 0) + 1
         if bad < len(answers):
             self._child(self._rows, api, "decided").inc(len(answers) - bad)
         if bad:

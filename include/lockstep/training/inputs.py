@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 KEY: Final = "lockstep.inputs"  # in the metadata of the file
 NUMBERS, CODES, TEXTS = "_numbers", "_codes", "_texts"  # no feature begins with an underscore
+_STR: Final = {str}
 _NOTHING: Final = (None,)
 Feed = dict[str, NDArray[Any]]
 Given = Mapping[str, NDArray[np.float64]]
@@ -112,7 +113,7 @@ def _told(column: pl.Series, whole: NDArray[np.bool_]) -> pl.Series:
 
 
 def _are_texts(words: Sequence[Any]) -> bool:
-    return all(type(word) is str for word in words)
+    return set(map(type, words)) == _STR
 
 
 def _are_finite(numbers: Sequence[Any]) -> bool:

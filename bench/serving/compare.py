@@ -5,6 +5,8 @@ Rules:
   threshold of a release and names every version. The peers get rows that are clean already, and only predict.
 - Peers: `mlflow models serve` (its scoring server, one process), FastAPI around `predict_proba` with polars and with
   pandas, and FastAPI that answers a constant: the floor.
+- Ours with its decision log is a server of its own beside ours without.
+- Without HTTP, a thousand rows are decided on in process; see `in_process`.
 - All rounds of one peer take turns with ours, so that whatever else the machine does meets everybody.
 """
 
@@ -24,7 +26,7 @@ from typing import Any, Final
 
 from bench.registry import peer
 from bench.report import Aim, Report, Row, percentile
-from bench.serving import pipeline
+from bench.serving import in_process, pipeline
 from demo import simulate
 from groups.churn import customers, graph
 from lockstep.data import clean_rows, parse_rows, take_snapshot
@@ -39,7 +41,9 @@ PATIENCE: Final = 120.0  # seconds for a server to start
 MANY: Final = 1000  # rows of a large request
 BODIES: Final = 200
 ROUNDS, SECONDS = 5, 4.0
+ROUNDS_IN_PROCESS: Final = 200
 MLFLOW, BARE, PANDAS, CONSTANT, OURS = "MLflow", "bare FastAPI", "bare FastAPI with pandas", "constant FastAPI", "ours"
+LOGGED: Final = "ours with the decision log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +72,10 @@ def run(*, small: bool) -> Report:
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as place, ExitStack() as running:
         folder = Path(place)
         rows = _prepare(folder, 800 if small else 6000)
+        alone = in_process.measure(folder, rows, rounds=5 if small else ROUNDS_IN_PROCESS)
         servers = {
             OURS: running.enter_context(_ours(folder, rows)),
+            LOGGED: running.enter_context(_ours(folder, rows, "--log", "registry")),
             BARE: running.enter_context(_endpoint("bare", folder, rows)),
             PANDAS: running.enter_context(_endpoint("pandas", folder, rows)),
             CONSTANT: running.enter_context(_endpoint("constant", folder, rows)),
@@ -83,12 +89,12 @@ def run(*, small: bool) -> Report:
             clients: _turns(servers, clients, rounds, seconds, lambda server: (server.path, server.single))
             for clients in (1, 8)
         }
-        wide = {name: servers[name] for name in (OURS, BARE, PANDAS)}
+        wide = {name: servers[name] for name in (OURS, LOGGED, BARE, PANDAS)}
         many = _turns(wide, 1, rounds, seconds, lambda server: (server.path, server.many))
         own = ", ".join(f"{found[OURS].own:.0f} µs with {clients}" for clients, found in single.items())
         notes.append(f"clients are threads of one process; of its processor time each answer of ours took {own}")
         notes.append(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    return _report(single, many, notes)
+    return _report(single, many, alone, notes)
 
 
 def _prepare(folder: Path, count: int) -> dict[str, Any]:
@@ -119,11 +125,11 @@ def _lines(bodies: Sequence[Any]) -> bytes:
 
 
 @contextmanager
-def _ours(folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
+def _ours(folder: Path, rows: Mapping[str, Any], *options: str) -> Iterator[Server]:
     port = _free_port()
     command = [sys.executable, "-m", "lockstep", "--registry", (folder / "registry").as_uri()]
-    command += ["--graph", "groups.churn:graph", "serve", "--port", str(port)]
-    with _running(command, port, folder / "ours.log"):
+    command += ["--graph", "groups.churn:graph", "serve", "--port", str(port), *options]
+    with _running(command, port, folder / f"ours{''.join(options)}.log"):
         raw = rows["raw"]
         server = Server(
             port=port, path="/apis/calls/decisions", single=_lines(raw[:BODIES]), many=_lines([{"rows": raw}])
@@ -246,13 +252,18 @@ def _turns(
     }
 
 
-def _report(single: Mapping[int, Mapping[str, Found]], many: Mapping[str, Found], notes: Sequence[str]) -> Report:
+def _report(
+    single: Mapping[int, Mapping[str, Found]],
+    many: Mapping[str, Found],
+    alone: Mapping[str, float],
+    notes: Sequence[str],
+) -> Report:
     rows: list[Row] = []
     aims: list[Aim] = []
     for clients, found in single.items():
         ours = found[OURS]
         crowd = "1 client" if clients == 1 else f"{clients} clients"
-        for name in (MLFLOW, BARE, PANDAS, CONSTANT):
+        for name in (MLFLOW, BARE, PANDAS, CONSTANT, LOGGED):
             if name in found:
                 its = found[name]
                 rows.append(Row(what=f"{crowd}, {name}", ours=ours.per_second, peer=its.per_second, unit="/s"))
@@ -264,11 +275,16 @@ def _report(single: Mapping[int, Mapping[str, Found]], many: Mapping[str, Found]
         of_floor = ours.per_second / found[CONSTANT].per_second
         aims.append(Aim(what=f"{crowd}: throughput of the floor's", value=of_floor, at_least=0.5))
     ours = many[OURS]
-    for name in (BARE, PANDAS):
+    for name in (BARE, PANDAS, LOGGED):
         its = many[name]
         rows.append(Row(what=f"{MANY} rows at once, {name}", ours=ours.per_second, peer=its.per_second, unit="/s"))
         rows.append(Row(what=f"{MANY} rows at once, {name}, p50", ours=ours.p50, peer=its.p50))
-        aims.append(Aim(what=f"{MANY} rows at once, {name}'s", value=ours.per_second / its.per_second, at_least=5))
+        if name != LOGGED:
+            aims.append(Aim(what=f"{MANY} rows at once, {name}'s", value=ours.per_second / its.per_second, at_least=5))
+    for name in (in_process.POLARS, in_process.PANDAS):
+        taken = alone[in_process.OURS]
+        rows.append(Row(what=f"{MANY} rows in process, {name}", ours=taken, peer=alone[name]))
+        aims.append(Aim(what=f"{MANY} rows in process, {name}: times as fast", value=alone[name] / taken, at_least=5))
     return Report(
         title="Decisions over HTTP: one row a request, and many",
         peer=f"{peer.PINNED}, FastAPI around predict_proba, FastAPI with a constant answer",

@@ -10,7 +10,7 @@ Rules:
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -59,7 +59,11 @@ def create_app(
     """
     board, tokens = board or OwnBoard(), tokens or Tokens(())
     metrics = Metrics(board)
-    watcher = Watcher(decider, board, poll=poll, counts=recorder.counts if recorder else dict)
+
+    def states() -> Mapping[str, int]:
+        return metrics.recorded(recorder.counts()) if recorder is not None else {}
+
+    watcher = Watcher(decider, board, poll=poll, states=states)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -72,6 +76,7 @@ def create_app(
         await asyncio.to_thread(watcher.stop)
         if recorder is not None:
             await asyncio.to_thread(recorder.stop)
+            states()
 
     decisions: App = Decisions(decider, metrics, recorder)
     app = _Direct(

@@ -6,8 +6,10 @@ Rules:
 - Whatever `clean` leaves out is set aside too, so rows in = rows kept + rows set aside.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -110,6 +112,21 @@ def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
             " key; it doubled keys or made some up."
         )
     return cleaned
+
+
+def turns_of(keys: Sequence[Any]) -> list[list[int]]:
+    """The places at which each key stands for the first time, then those of the second time, and so on.
+
+    `clean` needs unique keys; requests may come with the same one again.
+    """
+    seen: Counter[Any] = Counter()
+    turns: list[list[int]] = []
+    for place, key in enumerate(keys):
+        if seen[key] == len(turns):
+            turns.append([])
+        turns[seen[key]].append(place)
+        seen[key] += 1
+    return turns
 
 
 def as_bad(rows: pl.DataFrame) -> pl.DataFrame:

@@ -7,7 +7,6 @@ Rules:
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,6 +14,7 @@ from typing import Any, Final
 import polars as pl
 
 from lockstep.data import clean_rows, parse_rows
+from lockstep.data.bucket import turns_of
 from lockstep.data.plain import plain_columns, plain_values
 from lockstep.data.rows import REASON, dtype_of
 from lockstep.declare import Column, Dataset
@@ -138,7 +138,7 @@ class Intake:
             self._match(clean_rows(self._dataset, frame), keys, places, taken)
             return
         cleaned, taken.places = [], []
-        for rows in _turns(keys):  # `clean` needs unique keys
+        for rows in turns_of(keys):  # `clean` needs unique keys
             one = Taken(errors=taken.errors)
             part = frame[rows]
             self._match(clean_rows(self._dataset, part), [keys[i] for i in rows], [places[i] for i in rows], one)
@@ -159,18 +159,6 @@ class Intake:
             taken.errors |= dict.fromkeys(set(places).difference(taken.places), _LEFT_OUT)
         taken.keys = kept
         taken.frame = cleaned if kept else None
-
-
-def _turns(keys: list[Any]) -> list[list[int]]:
-    """The rows at which each key stands for the first time, then those of the second time, and so on."""
-    seen: Counter[Any] = Counter()
-    turns: list[list[int]] = []
-    for i, key in enumerate(keys):
-        if seen[key] == len(turns):
-            turns.append([])
-        turns[seen[key]].append(i)
-        seen[key] += 1
-    return turns
 
 
 def _as_text(value: Any) -> str | None:  # noqa: ANN401  JSON, or what a frame holds

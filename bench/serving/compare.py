@@ -5,6 +5,8 @@ Rules:
   threshold of a release and names every version. The peers get rows that are clean already, and only predict.
 - Peers: `mlflow models serve` (its scoring server, one process), FastAPI around `predict_proba` with polars and with
   pandas, and FastAPI that answers a constant: the floor.
+- Ours with its decision log is a server of its own beside ours without.
+- Without HTTP, a thousand rows are decided on in process; see `in_process`.
 - All rounds of one peer take turns with ours, so that whatever else the machine does meets everybody.
 """
 
@@ -22,9 +24,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import psutil
+
 from bench.registry import peer
 from bench.report import Aim, Report, Row, percentile
-from bench.serving import pipeline
+from bench.serving import in_process, pipeline
 from demo import simulate
 from groups.churn import customers, graph
 from lockstep.data import clean_rows, parse_rows, take_snapshot
@@ -39,13 +43,16 @@ PATIENCE: Final = 120.0  # seconds for a server to start
 MANY: Final = 1000  # rows of a large request
 BODIES: Final = 200
 ROUNDS, SECONDS = 5, 4.0
+ROUNDS_IN_PROCESS: Final = 200
 MLFLOW, BARE, PANDAS, CONSTANT, OURS = "MLflow", "bare FastAPI", "bare FastAPI with pandas", "constant FastAPI", "ours"
+LOGGED: Final = "ours with the decision log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
     """A server that runs: where it is asked, one row (many bodies) and many rows (one)."""
 
+    process: int
     port: int
     path: str
     single: bytes
@@ -54,12 +61,17 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Of one server and one kind of load: median of answers a second, all times in ms, the client's own in µs."""
+    """Of one server and one kind of load: median of answers a second, all times in ms, the client's own in µs.
+
+    Attributes:
+        used: processor time of the server for an answer, in ms, the median; it does not depend on who else is busy.
+    """
 
     per_second: float
     p50: float
     p99: float
     own: float
+    used: float
 
 
 def run(*, small: bool) -> Report:
@@ -68,8 +80,10 @@ def run(*, small: bool) -> Report:
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as place, ExitStack() as running:
         folder = Path(place)
         rows = _prepare(folder, 800 if small else 6000)
+        alone = in_process.measure(folder, rows, rounds=5 if small else ROUNDS_IN_PROCESS)
         servers = {
             OURS: running.enter_context(_ours(folder, rows)),
+            LOGGED: running.enter_context(_ours(folder, rows, "--log", "registry")),
             BARE: running.enter_context(_endpoint("bare", folder, rows)),
             PANDAS: running.enter_context(_endpoint("pandas", folder, rows)),
             CONSTANT: running.enter_context(_endpoint("constant", folder, rows)),
@@ -83,12 +97,12 @@ def run(*, small: bool) -> Report:
             clients: _turns(servers, clients, rounds, seconds, lambda server: (server.path, server.single))
             for clients in (1, 8)
         }
-        wide = {name: servers[name] for name in (OURS, BARE, PANDAS)}
+        wide = {name: servers[name] for name in (OURS, LOGGED, BARE, PANDAS)}
         many = _turns(wide, 1, rounds, seconds, lambda server: (server.path, server.many))
         own = ", ".join(f"{found[OURS].own:.0f} µs with {clients}" for clients, found in single.items())
         notes.append(f"clients are threads of one process; of its processor time each answer of ours took {own}")
         notes.append(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
-    return _report(single, many, notes)
+    return _report(single, many, alone, notes)
 
 
 def _prepare(folder: Path, count: int) -> dict[str, Any]:
@@ -119,14 +133,18 @@ def _lines(bodies: Sequence[Any]) -> bytes:
 
 
 @contextmanager
-def _ours(folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
+def _ours(folder: Path, rows: Mapping[str, Any], *options: str) -> Iterator[Server]:
     port = _free_port()
     command = [sys.executable, "-m", "lockstep", "--registry", (folder / "registry").as_uri()]
-    command += ["--graph", "groups.churn:graph", "serve", "--port", str(port)]
-    with _running(command, port, folder / "ours.log"):
+    command += ["--graph", "groups.churn:graph", "serve", "--port", str(port), *options]
+    with _running(command, port, folder / f"ours{''.join(options)}.log") as process:
         raw = rows["raw"]
         server = Server(
-            port=port, path="/apis/calls/decisions", single=_lines(raw[:BODIES]), many=_lines([{"rows": raw}])
+            process=process,
+            port=port,
+            path="/apis/calls/decisions",
+            single=_lines(raw[:BODIES]),
+            many=_lines([{"rows": raw}]),
         )
         _wait_until_it_answers(server)
         yield server
@@ -136,9 +154,11 @@ def _ours(folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
 def _endpoint(which: str, folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
     port = _free_port()
     command = [sys.executable, "-m", "bench.serving.endpoints", which, "--port", str(port)]
-    with _running([*command, "--data", str(folder / "clean.parquet")], port, folder / f"{which}.log"):
+    with _running([*command, "--data", str(folder / "clean.parquet")], port, folder / f"{which}.log") as process:
         clean = rows["clean"]
-        server = Server(port=port, path="/", single=_lines(clean[:BODIES]), many=_lines([{"rows": clean}]))
+        server = Server(
+            process=process, port=port, path="/", single=_lines(clean[:BODIES]), many=_lines([{"rows": clean}])
+        )
         _wait_until_it_answers(server)
         yield server
 
@@ -156,16 +176,16 @@ def _mlflow(folder: Path, rows: Mapping[str, Any]) -> Iterator[Server]:
     command = [str(python), "-m", "mlflow", "models", "serve", "-m", str(folder / "model"), "--env-manager", "local"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     path = os.pathsep.join([str(python.parent), os.environ.get("PATH", "")])
-    with _running(command, port, folder / "mlflow.log", PATH=path):
+    with _running(command, port, folder / "mlflow.log", PATH=path) as process:
         asked = [{"dataframe_records": [row]} for row in rows["clean"][:BODIES]]
         many = [{"dataframe_records": rows["clean"]}]
-        server = Server(port=port, path="/invocations", single=_lines(asked), many=_lines(many))
+        server = Server(process=process, port=port, path="/invocations", single=_lines(asked), many=_lines(many))
         _wait_until_it_answers(server)
         yield server
 
 
 @contextmanager
-def _running(command: Sequence[str], port: int, log: Path, **environ: str) -> Iterator[None]:
+def _running(command: Sequence[str], port: int, log: Path, **environ: str) -> Iterator[int]:
     """A process group of its own, which is ended as a whole: MLflow's server has children."""
     path = os.pathsep.join(str(ROOT / name) for name in ("include", "plugins", "."))
     environment = {**os.environ, "PYTHONPATH": path, **environ}
@@ -181,7 +201,7 @@ def _running(command: Sequence[str], port: int, log: Path, **environ: str) -> It
             if process.poll() is not None or time.monotonic() > until:
                 raise RuntimeError(f"{command[:4]} does not serve: {log.read_text(errors='replace')[-2000:]}")
             time.sleep(0.1)
-        yield
+        yield process.pid
     finally:
         os.killpg(process.pid, 15)
         process.wait()
@@ -225,9 +245,11 @@ def _turns(
     rates: dict[str, list[float]] = {name: [] for name in servers}
     times: dict[str, list[float]] = {name: [] for name in servers}
     own: dict[str, list[float]] = {name: [] for name in servers}
+    used: dict[str, list[float]] = {name: [] for name in servers}
     for _ in range(rounds):
         for name, server in servers.items():
             path, bodies = asked(server)
+            before = _used(server.process)
             ended = _load(server.port, path, bodies, clients, seconds)
             if ended.returncode:
                 raise RuntimeError(f"{name}: {ended.stderr.decode(errors='replace')[-2000:]}")
@@ -235,40 +257,61 @@ def _turns(
             rates[name].append(found["per_second"])
             times[name] += found["times"]
             own[name].append(found["own"])
+            used[name].append((_used(server.process) - before) / max(found["asked"], 1))
     return {
         name: Found(
             per_second=median(rates[name]),
             p50=percentile(times[name], 0.5) * 1000,
             p99=percentile(times[name], 0.99) * 1000,
             own=median(own[name]) * 1e6,
+            used=median(used[name]) * 1000,
         )
         for name in servers
     }
 
 
-def _report(single: Mapping[int, Mapping[str, Found]], many: Mapping[str, Found], notes: Sequence[str]) -> Report:
+def _used(process: int) -> float:
+    """Seconds of processor time that a process and its children have used."""
+    found = psutil.Process(process)
+    times = [one.cpu_times() for one in (found, *found.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
+def _report(
+    single: Mapping[int, Mapping[str, Found]],
+    many: Mapping[str, Found],
+    alone: Mapping[str, float],
+    notes: Sequence[str],
+) -> Report:
     rows: list[Row] = []
     aims: list[Aim] = []
     for clients, found in single.items():
         ours = found[OURS]
         crowd = "1 client" if clients == 1 else f"{clients} clients"
-        for name in (MLFLOW, BARE, PANDAS, CONSTANT):
+        for name in (MLFLOW, BARE, PANDAS, CONSTANT, LOGGED):
             if name in found:
                 its = found[name]
                 rows.append(Row(what=f"{crowd}, {name}", ours=ours.per_second, peer=its.per_second, unit="/s"))
                 rows.append(Row(what=f"{crowd}, {name}, p50", ours=ours.p50, peer=its.p50))
                 rows.append(Row(what=f"{crowd}, {name}, p99", ours=ours.p99, peer=its.p99))
+                rows.append(Row(what=f"{crowd}, {name}, processor time", ours=ours.used, peer=its.used))
         mlflow = found[MLFLOW].per_second if MLFLOW in found else None
         against = ours.per_second / mlflow if mlflow else None
         aims.append(Aim(what=f"{crowd}: throughput of MLflow's", value=against, at_least=20))
         of_floor = ours.per_second / found[CONSTANT].per_second
         aims.append(Aim(what=f"{crowd}: throughput of the floor's", value=of_floor, at_least=0.5))
     ours = many[OURS]
-    for name in (BARE, PANDAS):
+    for name in (BARE, PANDAS, LOGGED):
         its = many[name]
         rows.append(Row(what=f"{MANY} rows at once, {name}", ours=ours.per_second, peer=its.per_second, unit="/s"))
         rows.append(Row(what=f"{MANY} rows at once, {name}, p50", ours=ours.p50, peer=its.p50))
-        aims.append(Aim(what=f"{MANY} rows at once, {name}'s", value=ours.per_second / its.per_second, at_least=5))
+        rows.append(Row(what=f"{MANY} rows at once, {name}, processor time", ours=ours.used, peer=its.used))
+        if name != LOGGED:
+            aims.append(Aim(what=f"{MANY} rows at once, {name}'s", value=ours.per_second / its.per_second, at_least=5))
+    for name in (in_process.POLARS, in_process.PANDAS):
+        taken = alone[in_process.OURS]
+        rows.append(Row(what=f"{MANY} rows in process, {name}", ours=taken, peer=alone[name]))
+        aims.append(Aim(what=f"{MANY} rows in process, {name}: times as fast", value=alone[name] / taken, at_least=5))
     return Report(
         title="Decisions over HTTP: one row a request, and many",
         peer=f"{peer.PINNED}, FastAPI around predict_proba, FastAPI with a constant answer",

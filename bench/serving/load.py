@@ -1,8 +1,8 @@
 """The load: clients that each ask again as soon as they are answered, in a process of their own.
 
 `python -m bench.serving.load PORT PATH CLIENTS SECONDS < bodies` prints one JSON object: answers a second, their times,
-and the processor time that the clients took for each. A line of standard input is the body of a request; clients take
-them in turn.
+the processor time that the clients took for each, and how many were asked with the warm-up. A line of standard input is
+the body of a request; clients take them in turn.
 
 Rules:
 - A client is a thread with one open connection; requests are made before the clock starts, and of an answer no more is
@@ -34,7 +34,7 @@ def ask(connection: socket.socket, request: bytes) -> None:
         data += _more(connection)
     head = data[:end].lower()
     if not head.startswith(b"http/1.1 200"):
-        raise SystemExit(f"An answer is no 200: {data[:500]!r}")
+        raise ValueError(f"An answer is no 200: {data[:500]!r}")
     at = head.index(b"content-length:") + len(b"content-length:")
     left = int(head[at:].split(b"\r\n", 1)[0]) - (len(data) - end - 4)
     while left > 0:
@@ -44,42 +44,53 @@ def ask(connection: socket.socket, request: bytes) -> None:
 def _more(connection: socket.socket) -> bytes:
     data = connection.recv(1 << 18)
     if not data:
-        raise SystemExit("The server hung up.")
+        raise ConnectionError("The server hung up.")
     return data
 
 
-def client(port: int, requests: list[bytes], begin: float, end: float, times: list[float]) -> None:
-    """Ask until the end; note the times of what began after the warm-up."""
+def client(
+    port: int, requests: list[bytes], end: float, told: list[tuple[float, float]], wrong: list[Exception]
+) -> None:
+    """Ask until the end; note when each began and how long it took, and what went wrong."""
+    try:
+        _ask_until(port, requests, end, told)
+    except (OSError, ValueError) as error:  # the end of a thread ends no run
+        wrong.append(error)
+
+
+def _ask_until(port: int, requests: list[bytes], end: float, told: list[tuple[float, float]]) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         place = 0
         while (began := time.perf_counter()) < end:
             ask(connection, requests[place])
             place = (place + 1) % len(requests)
-            if began >= begin:
-                times.append(time.perf_counter() - began)
+            told.append((began, time.perf_counter() - began))
 
 
 def main(port: int, path: str, clients: int, seconds: float) -> None:
     """Run all clients."""
     requests = requests_of(port, path, sys.stdin.buffer.read().splitlines())
     begin, used = time.perf_counter() + WARM_UP * seconds, time.process_time()
-    times: list[list[float]] = [[] for _ in range(clients)]
+    told: list[list[tuple[float, float]]] = [[] for _ in range(clients)]
+    wrong: list[Exception] = []
     apart = len(requests) // clients  # so that no two ask about the same row at once
     threads = [
         threading.Thread(
-            target=client,
-            args=(port, requests[i * apart :] + requests[: i * apart], begin, begin + seconds, found),
+            target=client, args=(port, requests[i * apart :] + requests[: i * apart], begin + seconds, found, wrong)
         )
-        for i, found in enumerate(times)
+        for i, found in enumerate(told)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    every = sorted(chain.from_iterable(times))
-    own = (time.process_time() - used) / (1 + WARM_UP) / max(len(every), 1)  # the warm-up asks as fast as the rest
-    print(json.dumps({"per_second": len(every) / seconds, "times": every, "own": own}))
+    if wrong:
+        raise SystemExit(f"{len(wrong)} of {clients} clients ended early: {wrong[0]}")
+    every = list(chain.from_iterable(told))
+    times = sorted(took for began, took in every if began >= begin)
+    own = (time.process_time() - used) / max(len(every), 1)
+    print(json.dumps({"per_second": len(times) / seconds, "times": times, "own": own, "asked": len(every)}))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from lockstep import Api, Graph
+from lockstep.journal import Answered
 from lockstep.registry import Registry, read_manifest
 from lockstep.release import rollback
 from lockstep.serving import Decider, create_app
@@ -27,16 +28,16 @@ class Notes:
     """A recorder that keeps what it is told."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.told: list[Answered] = []
         self.did: list[str] = []
 
     def start(self) -> None:
         """Note it."""
         self.did.append("start")
 
-    def record(self, **what: object) -> None:
+    def record(self, asked: Answered) -> None:
         """Keep it."""
-        self.told.append(what)
+        self.told.append(asked)
 
     def stop(self) -> None:
         """Note it."""
@@ -227,16 +228,18 @@ def test_a_recorder_is_told_of_every_answer(released: Shop, decider: Decider, a_
         page = client.get("/metrics").text
     assert notes.did == ["start", "stop"]
     first, second = notes.told
-    assert first == {
-        "request": "first",
-        "api": "calls",
-        "rows": [a_row],
-        "answers": [one.json()],
-        "group": "shop",
-        "release": released.registry.state().production("shop").digest,
-        "size": len(one.request.content),
-    }
-    assert (second["api"], second["rows"], second["answers"]) == ("offers", [a_row, {}], many.json()["answers"])
+    assert first == Answered(
+        request="first",
+        at=first.at,
+        group="shop",
+        api="calls",
+        release=released.registry.state().production("shop").digest,
+        rows=[a_row],
+        answers=[one.json()],
+        size=len(one.request.content),
+    )
+    assert (second.api, second.rows, second.answers) == ("offers", [a_row, {}], many.json()["answers"])
+    assert first.at <= second.at
     assert "lockstep_decision_log_waiting_rows 2.0" in page
 
 

@@ -90,7 +90,7 @@ def test_a_board_of_one() -> None:
 def test_a_board_forgets_who_is_gone(tmp_path: Path) -> None:
     """What a worker posted is there while its lock is held, and is cleared away afterwards."""
     board = SharedBoard(tmp_path)
-    view = View(releases={"shop": "a"}, failing=("shop",), read=3.5, counts={"log_rows": 7})
+    view = View(releases={"shop": "a"}, failing=("shop",), read=3.5, states={"log_waiting_rows": 7})
     board.post(view)
     other = tmp_path / "worker-0.json"
     other.write_bytes((next(tmp_path.glob("worker-*.json"))).read_bytes())

@@ -261,12 +261,7 @@ def test_rows_of_another_kind_go_to_scikit_learn() -> None:
     rows = people()
     found, predictor = converted(logistic(), rows)
     assert found.data is not None
-    portable = Portable(
-        predictor=predictor,
-        run=open_session(found.data),
-        texts=frozenset(WORDS),
-        upstream=(),
-    )
+    portable = Portable(predictor=predictor, session=open_session(found.data), upstream=())
     odd = rows[:4].with_columns(plan=pl.Series(["gold", None, "basic", "new"]))
     assert portable.takes(odd, {}).tolist() == [True, False, True, True]
     np.testing.assert_allclose(portable.scores(odd, {}), predictor.scores(odd), atol=TOLERANCE)

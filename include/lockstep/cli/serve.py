@@ -6,6 +6,7 @@ Rules:
   supervisor was killed end so too.
 """
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -97,7 +98,14 @@ class Worker:
             _end_with_the_supervisor()
         decider = Decider(self.context.registry(), self.context.graphs().all)
         board = SharedBoard(self.folder) if self.folder is not None else None
-        return create_app(decider, poll=self.poll, tokens=self.tokens, recorder=self._recorder(decider), board=board)
+        return create_app(
+            decider,
+            poll=self.poll,
+            tokens=self.tokens,
+            recorder=self._recorder(decider),
+            board=board,
+            settle=_spare_what_is_loaded,
+        )
 
     def _recorder(self, decider: "Decider") -> "Recorder | None":
         from lockstep.serving.recording import LogTo, ShadowOf, open_recording
@@ -105,6 +113,12 @@ class Worker:
         shadow = ShadowOf(self.shadow) if self.shadow is not None else None
         graphs = self.context.graphs().all
         return open_recording(decider.registry, graphs, log=LogTo(self.log), shadow=shadow, poll=self.poll)
+
+
+def _spare_what_is_loaded() -> None:
+    """Have the garbage collector leave alone what stays: looking through it slows large requests."""
+    gc.collect()
+    gc.freeze()
 
 
 def _run_alone(worker: Worker, listener: socket.socket) -> None:

@@ -6,8 +6,10 @@ Rules:
 - Whatever `clean` leaves out is set aside too, so rows in = rows kept + rows set aside.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -90,17 +92,17 @@ def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
             f'Dataset "{dataset.name}": {_name(dataset)} failed on {rows.height} rows: {type(error).__name__}: {error}.'
             f" It gets the declared columns ({', '.join(rows.columns)})."
         ) from error
-    if not isinstance(cleaned, pl.DataFrame) or dataset.key not in cleaned.columns:
+    if not isinstance(cleaned, pl.DataFrame) or dataset.key not in (columns := cleaned.columns):
         raise DataError(
             f'Dataset "{dataset.name}": {_name(dataset)} must return a polars DataFrame that keeps the key'
             f' "{dataset.key}".'
         )
-    own = [name for name in cleaned.columns if name.startswith("_")]
+    own = [name for name in columns if name[:1] == "_"]
     if own:
         raise DataError(
             f'Dataset "{dataset.name}": {_name(dataset)} returned {", ".join(own)}; a leading underscore is ours.'
         )
-    keys, given = cleaned[dataset.key], rows[dataset.key]
+    keys, given = cleaned.get_column(dataset.key), rows.get_column(dataset.key)
     if keys.dtype == given.dtype and keys.equals(given):
         return cleaned  # nearly always; for a service that decides on one row at a time, every expression counts
     is_unique = keys.n_unique() == len(keys) and not keys.null_count()
@@ -110,6 +112,21 @@ def clean_rows(dataset: Dataset, rows: pl.DataFrame) -> pl.DataFrame:
             " key; it doubled keys or made some up."
         )
     return cleaned
+
+
+def turns_of(keys: Sequence[Any]) -> list[list[int]]:
+    """The places at which each key stands for the first time, then those of the second time, and so on.
+
+    `clean` needs unique keys; requests may come with the same one again.
+    """
+    seen: Counter[Any] = Counter()
+    turns: list[list[int]] = []
+    for place, key in enumerate(keys):
+        if seen[key] == len(turns):
+            turns.append([])
+        turns[seen[key]].append(place)
+        seen[key] += 1
+    return turns
 
 
 def as_bad(rows: pl.DataFrame) -> pl.DataFrame:

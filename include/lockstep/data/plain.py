@@ -2,19 +2,26 @@
 
 Rules:
 - For a row that it takes, the values are those that `parse_rows` makes of its texts; every other row is left to that.
+- The same holds of a frame, which is taken whole or not at all.
 - It takes no offence: what is wrong with a row is said by `parse_rows` alone.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import date
 from math import isfinite
+from operator import itemgetter
 from typing import Any, Final
 
+import numpy as np
+import polars as pl
+
+from lockstep.data.rows import dtype_of
 from lockstep.declare import Column
 
 _INT: Final = 1 << 63
 _EXACT: Final = 1 << 53  # whole numbers up to here are floats without rounding
 _DATE: Final = 10  # characters of YYYY-MM-DD
+_NARROW: Final = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 
 
 def plain_values(row: Mapping[str, Any], schema: Mapping[str, Column]) -> dict[str, Any] | None:
@@ -35,18 +42,46 @@ def plain_columns(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Column
     """The values of many rows by column, as `plain_values` gives them; None where it would leave one row out."""
     columns: dict[str, list[Any]] = {}
     for name, column in schema.items():
-        values = _plain_column([row.get(name) for row in rows], column)
+        values = _plain_column(_cells(rows, name), column)
         if values is None:
             return None
         columns[name] = values
     return columns
 
 
+def plain_frame(rows: pl.DataFrame, schema: Mapping[str, Column]) -> pl.DataFrame | None:
+    """The declared columns of a frame that has their types; None where `parse_rows` has to look at it."""
+    cells: list[pl.Series] = []
+    for name, column in schema.items():
+        wanted = dtype_of(column)
+        found = rows.get_column(name) if name in rows.columns else pl.Series(name, [None] * rows.height, wanted)
+        if found.dtype != wanted:
+            if found.null_count() < rows.height and not (column.kind == "int" and found.dtype in _NARROW):
+                return None
+            found = found.cast(wanted)
+        if found.null_count() and not column.nullable:
+            return None
+        if column.kind == "float" and not np.isfinite(found.drop_nulls().to_numpy()).all():
+            return None
+        cells.append(found)
+    frame = pl.DataFrame(cells)
+    texts = pl.col([name for name, column in schema.items() if column.kind == "str"])
+    are_sound = frame.select_seq(((texts.str.strip_chars() == texts) & (texts != "")).all())
+    return frame if not are_sound.width or all(are_sound.row(0)) else None
+
+
+def _cells(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    try:
+        return list(map(itemgetter(name), rows))
+    except KeyError:
+        return [row.get(name) for row in rows]
+
+
 def _plain_column(values: list[Any], column: Column) -> list[Any] | None:
     """Values of one type are looked at together, others one by one."""
     kinds = set(map(type, values))
     if column.kind == "str" and kinds == {str}:
-        return values if all(_plain(word, "str") is not None for word in set(values)) else None
+        return values if _are_plain(values) else None
     if column.kind == "float" and kinds == {float}:
         return values if isfinite(sum(values)) else _one_by_one(values, column)  # a sum of finite ones may overflow
     if column.kind == "int" and kinds == {int}:
@@ -54,6 +89,18 @@ def _plain_column(values: list[Any], column: Column) -> list[Any] | None:
     if column.kind == "bool" and kinds == {bool}:
         return values
     return _one_by_one(values, column)
+
+
+def _are_plain(texts: list[str]) -> bool:
+    """Whether `_plain` takes each: the only blank that can be printed is the space."""
+    lines = "\n".join(texts)
+    return (
+        "".join(texts).isprintable()
+        and not any(odd in lines for odd in ("\n\n", " \n", "\n "))
+        and bool(lines)
+        and lines[0] not in " \n"
+        and lines[-1] not in " \n"
+    )
 
 
 def _one_by_one(values: list[Any], column: Column) -> list[Any] | None:

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from lockstep.data.bucket import clean_rows
+from lockstep.data.bucket import clean_rows, turns_of
 from lockstep.data.reading import chunks_of, shards_of
 from lockstep.data.rows import REASON, parse_rows
 from lockstep.data.sources import InputFile, find_files
@@ -101,19 +101,13 @@ def cleaned_requests(
         first += raw.height
         parsed = parse_rows(_with_columns(numbered, [name for name in schema if name in labels]), schema)
         left_out.update(_kinds(parsed.bad[REASON]))
-        for rows in with_unique_keys(parsed.good, dataset.key):
-            cleaned = clean_rows(dataset, rows.drop(_PLACE))
+        good = parsed.good.drop(_PLACE)
+        for turn in turns_of(good[dataset.key].to_list()):
+            rows = good[turn]
+            cleaned = clean_rows(dataset, rows)
             if cleaned.height < rows.height:
                 left_out["left out by clean"] += rows.height - cleaned.height
             yield cleaned
-
-
-def with_unique_keys(rows: pl.DataFrame, key: str) -> list[pl.DataFrame]:
-    """The rows in as few frames as it takes for no key to stand twice in one, since `clean` needs that."""
-    if rows.is_empty():
-        return []
-    turn = rows.with_columns(_turn=pl.int_range(pl.len()).over(key))
-    return [part.drop("_turn") for part in turn.partition_by("_turn", maintain_order=True)]
 
 
 def _with_keys(rows: pl.DataFrame, key: str, schema: Mapping[str, Column], first: int) -> pl.DataFrame:

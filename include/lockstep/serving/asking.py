@@ -12,11 +12,13 @@ import re
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final
 from uuid import uuid4
 
 from lockstep.errors import LockstepError, UsageError
+from lockstep.journal import Answered
 from lockstep.serving.body import Asked, Gone, Receive, RequestRefused, Send, read_body, rows_of
 from lockstep.serving.decider import Decider, NotReleased
 from lockstep.serving.loaded import Answer
@@ -58,13 +60,16 @@ class Decisions:
         self._metrics.decided(api, answers)
         if self._recorder is not None:
             self._recorder.record(
-                request=request,
-                api=api,
-                rows=asked.rows,
-                answers=answers,
-                group=self._decider.group_of(api) or "",
-                release=answers[0]["release"],
-                size=len(body),
+                Answered(
+                    request=request,
+                    at=datetime.now(UTC),
+                    group=self._decider.group_of(api) or "",
+                    api=api,
+                    release=answers[0]["release"],
+                    rows=asked.rows,
+                    answers=answers,
+                    size=len(body),
+                )
             )
 
     def _count(self, api: str, status: int, begun: float) -> None:

@@ -46,7 +46,12 @@ class Batches:
     async def answer(self, api: str, rows: Rows) -> list[Answer]:
         """An answer for each row, all from one release."""
         loop = asyncio.get_running_loop()
-        queue = self._queues.setdefault(loop, {}).setdefault(api, _Queue())
+        queues = self._queues.get(loop)
+        if queues is None:
+            queues = self._queues[loop] = {}
+        queue = queues.get(api)
+        if queue is None:
+            queue = queues[api] = _Queue()
         asked = _Asked(rows, loop.create_future())
         queue.waiting.append(asked)
         if not queue.is_busy:

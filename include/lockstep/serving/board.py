@@ -24,13 +24,13 @@ class View:
         releases: group → digest of the release that it answers from.
         failing: groups whose newest release it can't load.
         read: when it last read the registry, on this machine's monotonic clock; None: not yet.
-        counts: of its recorder.
+        states: of its recorder, as how many rows wait.
     """
 
     releases: Mapping[str, str] = field(default_factory=dict)
     failing: tuple[str, ...] = ()
     read: float | None = None
-    counts: Mapping[str, int] = field(default_factory=dict)
+    states: Mapping[str, int] = field(default_factory=dict)
 
     def age(self) -> float:
         """Seconds since it read the registry; infinite where it has not."""
@@ -117,4 +117,4 @@ def _is_held(lock: IO[bytes]) -> bool:
 
 def _view(path: Path) -> View:
     said = json.loads(path.read_text(encoding="utf-8"))
-    return View(releases=said["releases"], failing=tuple(said["failing"]), read=said["read"], counts=said["counts"])
+    return View(releases=said["releases"], failing=tuple(said["failing"]), read=said["read"], states=said["states"])

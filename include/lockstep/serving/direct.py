@@ -15,7 +15,9 @@ import polars as pl
 
 from lockstep.errors import LockstepError, UsageError
 from lockstep.serving.decider import Decider
+from lockstep.serving.framed import decide_frame
 from lockstep.serving.loaded import Answer
+from lockstep.serving.wide import FrameRows
 
 _LEAST_POLL: Final = 0.1  # seconds
 _NOTHING: Final = "The rows are {}; give a dict for one row, or a list of dicts or a polars DataFrame for many."
@@ -76,7 +78,7 @@ class ApiDecider:
             NotReleased: there is no release yet.
         """
         if isinstance(rows, pl.DataFrame):
-            return self._decider.decide(self._api, rows.to_dicts())
+            return self._decider.decide(self._api, FrameRows(rows))
         if isinstance(rows, Mapping):
             return self._decider.decide(self._api, [rows])[0]
         _check_rows(rows)
@@ -89,19 +91,7 @@ class ApiDecider:
             `key`, `release`, `error` (null where there is none), and for each threshold its decision (`offer`; null
             where a person is to decide) and the score behind it (`offer_score`).
         """
-        loaded = self._decider.current(self._api)
-        answers = loaded.decide(self._api, rows.to_dicts())
-        columns = {
-            "key": pl.Series("key", [answer.get("key") for answer in answers], strict=False),
-            "release": pl.Series("release", [answer["release"] for answer in answers], dtype=pl.String),
-            "error": pl.Series("error", [answer.get("error") for answer in answers], dtype=pl.String),
-        }
-        for name in loaded.apis[self._api]["decides"]:
-            given = [answer.get("decisions", {}).get(name, {}) for answer in answers]
-            scores = [one.get("probability", one.get("value")) for one in given]
-            columns[name] = pl.Series(name, [one.get("decision") for one in given], strict=False)
-            columns[f"{name}_score"] = pl.Series(f"{name}_score", scores, dtype=pl.Float64)
-        return pl.DataFrame(columns)
+        return decide_frame(self._decider.current(self._api), self._api, rows)
 
     def close(self) -> None:
         """Look no more; it still answers."""

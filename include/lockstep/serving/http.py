@@ -1,14 +1,16 @@
 """The decision API over HTTP: its routes, and what runs beside them.
 
 Rules:
-- Decisions take the shortest path (`asking`); everything else is for whoever runs the service.
+- Decisions take the shortest path (`asking`), past all middleware and routes; everything else is for whoever runs the
+  service.
 - The service is ready while every group with an API has a release to answer from. A registry that is away, or a newer
   release that can't be loaded, is a warning: to stop answering would make an outage of it.
 - Every error is JSON with one sentence, under "detail".
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final
@@ -28,9 +30,11 @@ from lockstep.serving.guard import OPEN, Guard, Tokens
 from lockstep.serving.metrics import CONTENT_TYPE, Metrics
 from lockstep.serving.openapi import names_of, paths_of
 from lockstep.serving.recorder import Recorder
+from lockstep.serving.sending import App, Scope
 from lockstep.serving.standing import readiness, standing
 from lockstep.serving.watch import Watcher
 
+_DECISIONS: Final = re.compile("/apis/([^/]+)/decisions")
 _ABOUT: Final = "Decisions of the current releases. Every answer names the release and the versions that made it."
 
 
@@ -41,6 +45,7 @@ def create_app(
     tokens: Tokens | None = None,
     recorder: Recorder | None = None,
     board: Board | None = None,
+    settle: Callable[[], None] | None = None,
 ) -> FastAPI:
     """The FastAPI app.
 
@@ -50,27 +55,35 @@ def create_app(
         tokens: of these, every request but a probe has to show one.
         recorder: is told of every answer.
         board: where this worker says what it knows, and reads what others do; by default it is alone.
+        settle: is called when all is loaded, before the first answer.
     """
     board, tokens = board or OwnBoard(), tokens or Tokens(())
     metrics = Metrics(board)
-    watcher = Watcher(decider, board, poll=poll, counts=recorder.counts if recorder else dict)
+
+    def states() -> Mapping[str, int]:
+        return metrics.recorded(recorder.counts()) if recorder is not None else {}
+
+    watcher = Watcher(decider, board, poll=poll, states=states)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         if recorder is not None:
             await asyncio.to_thread(recorder.start)
         await asyncio.to_thread(watcher.start)
+        if settle is not None:
+            settle()
         yield
         await asyncio.to_thread(watcher.stop)
         if recorder is not None:
             await asyncio.to_thread(recorder.stop)
+            states()
 
-    app = FastAPI(
+    decisions: App = Decisions(decider, metrics, recorder)
+    app = _Direct(
         title="Lockstep decisions", version=__version__, description=_ABOUT, lifespan=lifespan, openapi_url=None
     )
-    app.router.routes.append(
-        Route("/apis/{api}/decisions", Decisions(decider, metrics, recorder), include_in_schema=False)
-    )
+    app.decisions = Guard(decisions, tokens=tokens, metrics=metrics) if tokens else decisions
+    app.router.routes.append(Route("/apis/{api}/decisions", decisions, include_in_schema=False))  # below a root path
     _add_probes(app, decider, watcher, recorder, tokens)
     _add_reports(app, decider, metrics)
     _add_documentation(app, decider, tokens)
@@ -79,6 +92,21 @@ def create_app(
     if tokens:
         app.add_middleware(Guard, tokens=tokens, metrics=metrics)
     return app
+
+
+class _Direct(FastAPI):
+    """FastAPI, but for decisions, which would wait for its middleware and routes as long as for HTTP itself."""
+
+    decisions: App
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:  # noqa: ANN401  Starlette's types are wider
+        """Answer a request."""
+        found = _DECISIONS.fullmatch(scope["path"]) if scope["type"] == "http" and not scope.get("root_path") else None
+        if found is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["path_params"] = {"api": found[1]}
+        await self.decisions(scope, receive, send)
 
 
 def _add_probes(app: FastAPI, decider: Decider, watcher: Watcher, recorder: Recorder | None, tokens: Tokens) -> None:

@@ -7,7 +7,6 @@ Rules:
 """
 
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,16 +14,16 @@ from typing import Any, Final
 import polars as pl
 
 from lockstep.data import clean_rows, parse_rows
+from lockstep.data.bucket import turns_of
 from lockstep.data.plain import plain_columns, plain_values
 from lockstep.data.rows import REASON, dtype_of
 from lockstep.declare import Column, Dataset
+from lockstep.serving.wide import Row, Wide
 
 _LINE: Final = "_line"
 _FEW: Final = 8  # rows; more are looked at by column
 _LEFT_OUT: Final = "left out by clean"
 _UNREADABLE: Final = "a value that can't be written as text"
-
-Row = Mapping[str, Any]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -61,6 +60,10 @@ class Intake:
             DataError: `clean` failed.
         """
         taken = Taken()
+        if isinstance(rows, Wide) and (typed := rows.typed(self.columns)) is not None:
+            taken.places = list(range(len(rows)))
+            self._clean(typed, taken)
+            return taken
         nameless = {place for place, row in enumerate(rows) if row.get(self._dataset.key) is None}
         named = [self._named(row, place) for place, row in enumerate(rows)] if nameless else rows
         columns = plain_columns(named, self.columns) if len(rows) > _FEW else None
@@ -130,12 +133,12 @@ class Intake:
 
     def _clean(self, frame: pl.DataFrame, taken: Taken) -> None:
         key, places = self._dataset.key, taken.places
-        keys = frame[key].to_list()
+        keys = frame.get_column(key).to_list()
         if len(set(keys)) == len(keys):
             self._match(clean_rows(self._dataset, frame), keys, places, taken)
             return
         cleaned, taken.places = [], []
-        for rows in _turns(keys):  # `clean` needs unique keys
+        for rows in turns_of(keys):  # `clean` needs unique keys
             one = Taken(errors=taken.errors)
             part = frame[rows]
             self._match(clean_rows(self._dataset, part), [keys[i] for i in rows], [places[i] for i in rows], one)
@@ -147,7 +150,7 @@ class Intake:
 
     def _match(self, cleaned: pl.DataFrame, keys: list[Any], places: list[int], taken: Taken) -> None:
         """Find the places of cleaned rows by their keys, and those that `clean` has left out."""
-        kept = cleaned[self._dataset.key].to_list()
+        kept = cleaned.get_column(self._dataset.key).to_list()
         if kept == keys:
             taken.places = places
         else:
@@ -156,18 +159,6 @@ class Intake:
             taken.errors |= dict.fromkeys(set(places).difference(taken.places), _LEFT_OUT)
         taken.keys = kept
         taken.frame = cleaned if kept else None
-
-
-def _turns(keys: list[Any]) -> list[list[int]]:
-    """The rows at which each key stands for the first time, then those of the second time, and so on."""
-    seen: Counter[Any] = Counter()
-    turns: list[list[int]] = []
-    for i, key in enumerate(keys):
-        if seen[key] == len(turns):
-            turns.append([])
-        turns[seen[key]].append(i)
-        seen[key] += 1
-    return turns
 
 
 def _as_text(value: Any) -> str | None:  # noqa: ANN401  JSON, or what a frame holds

@@ -9,23 +9,26 @@ Rules:
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from lockstep.decisions.rule import Rule, rule_of
+from lockstep.decisions.rule import Form, Rule, rule_of
 from lockstep.decisions.segments import segments_of
 from lockstep.declare import Column, Task
 from lockstep.errors import DataError, ObjectDamaged, UsageError
 from lockstep.graph import Graph
 from lockstep.registry import ObjectRef, Registry, Release, read_manifest
-from lockstep.serving.intake import Intake
+from lockstep.serving.intake import Intake, Taken
+from lockstep.serving.wide import Row
 from lockstep.training import Predictor, Scorer, load_model, load_scorer, own_packages
 
 Answer = dict[str, Any]
+Rows = Sequence[Row]
+Scores = NDArray[np.float64]
 MOST_FAILURES: Final = 100  # rows of one request that are tried alone
 _SHOWN: Final = 200
 _GIVEN_UP: Final = "too many rows of the request can't be used; send it in smaller ones to see which"
@@ -33,12 +36,35 @@ _GIVEN_UP: Final = "too many rows of the request can't be used; send it in small
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cut:
-    """A threshold version, and the model whose scores it decides on."""
+    """A threshold version, and the model whose scores it decides on.
+
+    Attributes:
+        names: what each of its answers says of the versions.
+        word: what its answers call the score.
+    """
 
     name: str
-    ref: str
     model: str
     rule: Rule
+    names: Mapping[str, str]
+    word: str
+    _plain: Sequence[Answer] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        codes = range(len(self.rule.outcomes)) if self.rule.per is None else ()
+        plain = [{**self.rule.answer(code), self.word: 0.0, **self.names} for code in codes]
+        object.__setattr__(self, "_plain", plain)  # once: there are as many answers as outcomes, but for the score
+
+    def answers(self, frame: pl.DataFrame, scores: Scores) -> list[Answer]:
+        """What it decides on each row."""
+        rule, word = self.rule, self.word
+        segments = segments_of(frame, rule.per, self.name)
+        codes, own = rule.decide(scores, segments).tolist(), rule.scores_of(scores).tolist()
+        if segments is None and rule.form is not Form.BAND:  # an answer of a band has a dict of its own
+            plain = self._plain
+            return [{**plain[code], word: score} for code, score in zip(codes, own, strict=True)]
+        asked = zip(codes, segments or [None] * len(codes), own, strict=True)
+        return [{**rule.answer(code, segment), word: score, **self.names} for code, segment, score in asked]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +126,7 @@ class Loaded:
         """Whether a few rows are decided in a millisecond or so; an unknown API is refused quickly, too."""
         return api not in self.plans or self.plans[api].is_quick
 
-    def decide(self, api: str, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int] | None = None) -> list[Answer]:
+    def decide(self, api: str, rows: Rows, numbers: Sequence[int] | None = None) -> list[Answer]:
         """An answer for each row, in order; one that can't be used is answered with `error` and its reason.
 
         Args:
@@ -111,26 +137,58 @@ class Loaded:
         Raises:
             UsageError: the release has no such API.
         """
-        plan, answers = self._plan(api), [{"api": api, "release": self.release} for _ in rows]
-        every = numbers if numbers is not None else range(len(rows))
-        waiting, failures = [range(len(rows))], 0
+        plan, every = self._plan(api), numbers if numbers is not None else range(len(rows))
+        try:
+            return self._decide(api, plan, rows, every)
+        except _Unusable as error:
+            if len(rows) == 1:
+                return [self._refused(api, str(error))]
+        return self._divide(api, plan, rows, every)
+
+    def _divide(self, api: str, plan: Plan, rows: Rows, numbers: Sequence[int]) -> list[Answer]:
+        """As `decide`, where some rows spoil it for the others: by halves, until these stand alone."""
+        answers: list[Answer] = []
+        middle, failures = len(rows) // 2, 1
+        waiting = [range(middle, len(rows)), range(middle)]
         while waiting:
             places = waiting.pop()
             try:
-                found = self._decide(plan, [rows[i] for i in places], [every[i] for i in places])
+                answers += self._decide(api, plan, [rows[i] for i in places], [numbers[i] for i in places])
             except _Unusable as error:
                 failures += 1
                 middle = len(places) // 2
                 if middle == 0:
-                    found = [{"error": str(error)}]
+                    answers.append(self._refused(api, str(error)))
                 elif failures > MOST_FAILURES:
-                    found = [{"error": _GIVEN_UP} for _ in places]
+                    answers += [self._refused(api, _GIVEN_UP) for _ in places]
                 else:
                     waiting += [places[middle:], places[:middle]]
-                    continue
-            for place, part in zip(places, found, strict=True):
-                answers[place].update(part)
         return answers
+
+    def _refused(self, api: str, reason: str) -> Answer:
+        return {"api": api, "release": self.release, "error": reason}
+
+    def score(self, api: str, rows: Rows) -> tuple[pl.DataFrame, list[Any], dict[str, Scores]] | None:
+        """The cleaned rows, their keys, and their scores by model, of models that a threshold of the API decides on.
+
+        None where one of them can't be used, or where `decide` would answer them out of several datasets.
+
+        Raises:
+            UsageError: the release has no such API.
+        """
+        plan = self._plan(api)
+        if len(plan.intakes) != 1:
+            return None
+        ((name, intake),) = plan.intakes.items()
+        models = [model for model in plan.models[name] if any(cut.model == model for cut in plan.cuts.values())]
+        try:
+            taken = self._taken(name, intake, rows, range(len(rows)))
+            if taken.frame is None or taken.errors:
+                return None
+            scores = self._scores(models, taken.frame)
+        except _Unusable:
+            return None
+        return taken.frame, taken.keys, scores
 
     def _plan(self, api: str) -> Plan:
         if api not in self.plans:
@@ -140,27 +198,44 @@ class Loaded:
             )
         return self.plans[api]
 
-    def _decide(self, plan: Plan, rows: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> list[Answer]:
-        """What is added to each answer."""
-        found: list[Answer] = [{} for _ in rows]
+    def _decide(self, api: str, plan: Plan, rows: Rows, numbers: Sequence[int]) -> list[Answer]:
+        """An answer for each row."""
+        decisions: list[Answer] = [{} for _ in rows]
+        explanations: list[Answer] = [{} for _ in rows]
+        keys: dict[int, Any] = {}
+        errors: dict[int, str] = {}
         for name, intake in plan.intakes.items():
-            try:
-                taken = intake.take(rows, numbers)
-            except DataError as error:
-                kind = type(error.__cause__ or error).__name__
-                raise _Unusable(f'the clean of dataset "{name}" can\'t use this row ({kind})') from error
-            for place, reason in taken.errors.items():
-                found[place]["error"] = reason
+            taken = self._taken(name, intake, rows, numbers)
+            errors |= taken.errors
             if taken.frame is None:
                 continue
             scores = self._scores(plan.models[name], taken.frame)
-            self._compose(plan, taken.frame, taken.places, scores, found)
-            for place, key in zip(taken.places, taken.keys, strict=True):
-                found[place].setdefault("key", key)
-        return [{"error": part["error"]} if "error" in part else part for part in found]
+            for threshold, cut in plan.cuts.items():
+                if cut.model in scores:
+                    for place, one in zip(taken.places, cut.answers(taken.frame, scores[cut.model]), strict=True):
+                        decisions[place][threshold] = one
+            for model in plan.explains:
+                if model in scores:
+                    for place, of_one in zip(taken.places, scores[model], strict=True):
+                        explanations[place][model] = self._explain(model, of_one)
+            keys = dict(zip(taken.places, taken.keys, strict=True)) | keys
+        release = self.release
+        return [
+            self._refused(api, errors[place])
+            if place in errors
+            else {"api": api, "release": release, "key": keys[place], "decisions": decided, "explanations": explained}
+            for place, (decided, explained) in enumerate(zip(decisions, explanations, strict=True))
+        ]
 
-    def _scores(self, models: Sequence[str], frame: pl.DataFrame) -> dict[str, NDArray[np.float64]]:
-        known: dict[tuple[str, bool], NDArray[np.float64]] = {}
+    def _taken(self, name: str, intake: Intake, rows: Rows, numbers: Sequence[int]) -> Taken:
+        try:
+            return intake.take(rows, numbers)
+        except DataError as error:
+            kind = type(error.__cause__ or error).__name__
+            raise _Unusable(f'the clean of dataset "{name}" can\'t use this row ({kind})') from error
+
+    def _scores(self, models: Sequence[str], frame: pl.DataFrame) -> dict[str, Scores]:
+        known: dict[tuple[str, bool], Scores] = {}
         found = {}
         for name in models:
             try:
@@ -172,36 +247,7 @@ class Loaded:
                 raise _Unusable(f'model "{name}" can\'t use this row: {said}') from error
         return found
 
-    def _compose(
-        self,
-        plan: Plan,
-        frame: pl.DataFrame,
-        places: Sequence[int],
-        scores: Mapping[str, NDArray[np.float64]],
-        found: Sequence[Answer],
-    ) -> None:
-        """Add the decisions and explanations that the scores of one dataset's models give."""
-        for place in places:
-            found[place].setdefault("decisions", {})
-            found[place].setdefault("explanations", {})
-        for name, cut in plan.cuts.items():
-            if cut.model in scores:
-                for place, decision in zip(places, self._decisions(cut, frame, scores[cut.model]), strict=True):
-                    found[place]["decisions"][name] = decision
-        for name in plan.explains:
-            if name in scores:
-                for place, one in zip(places, scores[name], strict=True):
-                    found[place]["explanations"][name] = self._explain(name, one)
-
-    def _decisions(self, cut: Cut, frame: pl.DataFrame, scores: NDArray[np.float64]) -> list[Answer]:
-        rule, model = cut.rule, self.models[cut.model]
-        segments = segments_of(frame, rule.per, cut.name)
-        codes, own = rule.decide(scores, segments).tolist(), rule.scores_of(scores).tolist()
-        word, names = _score_word(model), {"version": cut.ref, "model": self.refs[cut.model]}
-        asked = zip(codes, segments or [None] * len(codes), own, strict=True)
-        return [{**rule.answer(code, segment), word: score, **names} for code, segment, score in asked]
-
-    def _explain(self, name: str, scores: NDArray[np.float64]) -> Answer:
+    def _explain(self, name: str, scores: Scores) -> Answer:
         model = self.models[name]
         if model.task is Task.REGRESSION:
             return {"prediction": float(scores[0]), "model": self.refs[name]}
@@ -235,8 +281,9 @@ def load_set(registry: Registry, graph: Graph, group: str, digest: str, manifest
     }
     for name in models:
         graph.model(name)
+    refs = {name: f"{name}@{members[f'model:{name}']['number']}" for name in models}
     cuts = {
-        member["name"]: _cut(registry, group, digest, member, models[member["model"]])
+        member["name"]: _cut(registry, group, digest, member, models[member["model"]], refs[member["model"]])
         for key, member in members.items()
         if key.startswith("threshold:")
     }
@@ -249,13 +296,13 @@ def load_set(registry: Registry, graph: Graph, group: str, digest: str, manifest
         manifest=manifest,
         models=models,
         scorers=scorers,
-        refs={name: f"{name}@{members[f'model:{name}']['number']}" for name in models},
+        refs=refs,
         cuts=cuts,
         plans=plans,
     )
 
 
-def _cut(registry: Registry, group: str, digest: str, member: Mapping[str, Any], model: Predictor) -> Cut:
+def _cut(registry: Registry, group: str, digest: str, member: Mapping[str, Any], model: Predictor, ref: str) -> Cut:
     described = read_manifest(registry.objects, ObjectRef(**member["manifest"]))
     if described["model_digest"] != model.digest:
         raise ObjectDamaged(
@@ -263,8 +310,13 @@ def _cut(registry: Registry, group: str, digest: str, member: Mapping[str, Any],
             f" {described['model_version']}, which is not the version of {member['model']} in it. Roll back:"
             f" `lockstep rollback {group}`."
         )
-    rule = rule_of(described, model.column_of)
-    return Cut(name=member["name"], ref=f"{member['name']}@{member['number']}", model=member["model"], rule=rule)
+    return Cut(
+        name=member["name"],
+        model=member["model"],
+        rule=rule_of(described, model.column_of),
+        names={"version": f"{member['name']}@{member['number']}", "model": ref},
+        word="value" if model.task is Task.REGRESSION else "probability",
+    )
 
 
 def _plan_of(
@@ -299,7 +351,3 @@ def _plan_of(
 
 def _features(model: Predictor) -> set[str]:
     return set(model.features).union(*(_features(above) for above in model.upstream))
-
-
-def _score_word(model: Predictor) -> str:
-    return "value" if model.task is Task.REGRESSION else "probability"

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from lockstep.serving.board import Board, View
@@ -48,6 +48,8 @@ class Metrics:
             "lockstep_decisions", "What was decided; the outcome is yes, no, refer or a class.",
             ["threshold", "outcome"], registry=own,
         )  # fmt: skip
+        self._own = own
+        self._recorded: dict[str, tuple[Counter, int]] = {}  # what the recorder had counted when it was last asked
         self._known: dict[tuple[Any, ...], Any] = {}  # labels are looked up once, not at each answer
 
     def answered(self, api: str, status: int, seconds: float) -> None:
@@ -62,13 +64,15 @@ class Metrics:
 
     def decided(self, api: str, answers: Sequence[Mapping[str, Any]]) -> None:
         """Count the answers of a request."""
-        outcomes = Tally(
-            (threshold, found["decision"])
-            for answer in answers
-            if "error" not in answer
-            for threshold, found in answer["decisions"].items()
-        )
-        bad = sum("error" in answer for answer in answers)
+        outcomes: dict[tuple[str, Any], int] = {}
+        bad = 0
+        for answer in answers:
+            if "error" in answer:
+                bad += 1
+                continue
+            for threshold, found in answer["decisions"].items():
+                pair = (threshold, found["decision"])
+                outcomes[pair] = outcomes.get(pair, 0) + 1
         if bad < len(answers):
             self._child(self._rows, api, "decided").inc(len(answers) - bad)
         if bad:
@@ -76,6 +80,18 @@ class Metrics:
         for (threshold, outcome), count in outcomes.items():
             word = _WORDS[outcome] if isinstance(outcome, bool | None) else str(outcome)
             self._child(self._decisions, threshold, word).inc(count)
+
+    def recorded(self, counts: Mapping[str, int]) -> Mapping[str, int]:
+        """Count what a recorder has counted since the last time; what is a state and no count is given back."""
+        for name, count in counts.items():
+            if name.endswith(_STATES):
+                continue
+            if name not in self._recorded:
+                self._recorded[name] = (Counter(_word(name), _what(name), registry=self._own), 0)
+            counter, before = self._recorded[name]
+            counter.inc(count - before)
+            self._recorded[name] = (counter, count)
+        return {name: count for name, count in counts.items() if name.endswith(_STATES)}
 
     def page(self) -> bytes:
         """Everything, in Prometheus' text format."""
@@ -137,14 +153,20 @@ def _releases(views: Sequence[View]) -> Iterator[Metric]:
 
 
 def _recorded(views: Sequence[View]) -> Iterator[Metric]:
-    """What the recorders count: lockstep_decision_log_… and lockstep_shadow_… of all workers."""
+    """The states of the recorders, of all workers."""
     total: Tally[str] = Tally()
     for view in views:
-        total.update(view.counts)
+        total.update(view.states)
     for name, count in sorted(total.items()):
-        word = f"lockstep_{name.replace('log_', 'decision_log_', 1) if name.startswith('log_') else name}"
-        what = f"Of the decision log or the shadow: {name.replace('_', ' ')}."
-        kind = GaugeMetricFamily if name.endswith(_STATES) else CounterMetricFamily
-        family = kind(word, what)
+        family = GaugeMetricFamily(_word(name), _what(name))
         family.add_metric([], count)
         yield family
+
+
+def _word(name: str) -> str:
+    """Of the decision log, or of the shadow."""
+    return f"lockstep_{name.replace('log_', 'decision_log_', 1) if name.startswith('log_') else name}"
+
+
+def _what(name: str) -> str:
+    return f"Of the decision log or the shadow: {name.replace('_', ' ')}."

@@ -5,8 +5,10 @@ Rules:
 - What is wrong with a recorder is said, and harms no answer.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping
+from typing import Protocol
+
+from lockstep.journal import Answered
 
 
 class Recorder(Protocol):
@@ -15,27 +17,10 @@ class Recorder(Protocol):
     def start(self) -> None:
         """Begin, in the process that answers, before its first answer."""
 
-    def record(
-        self,
-        *,
-        request: str,
-        api: str,
-        rows: Sequence[Mapping[str, Any]],
-        answers: Sequence[Mapping[str, Any]],
-        group: str,
-        release: str,
-        size: int,
-    ) -> None:
+    def record(self, asked: Answered) -> None:
         """Take note of a request; it is called in the event loop, so it neither waits nor raises.
 
-        Args:
-            request: the id of the request, which its answer carries as `X-Request-ID`.
-            api: who was asked.
-            rows: as they came; nobody changes them any more.
-            answers: one for each row, in order.
-            group: the release group of the API.
-            release: the digest of the release that answered.
-            size: of the request's body, in bytes.
+        Its rows are as they came; nobody changes them any more.
         """
 
     def stop(self) -> None:

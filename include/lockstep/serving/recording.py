@@ -6,10 +6,8 @@ Rules:
 - Recording never blocks, raises, or changes what was answered.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
 
 from lockstep.graph import Graph
 from lockstep.journal import Answered, DecisionLog, InRegistry, Limits, OnStdout, layout_of
@@ -46,28 +44,8 @@ class Recording:
         if self._shadow is not None:
             self._shadow.start()
 
-    def record(
-        self,
-        *,
-        request: str,
-        api: str,
-        rows: Sequence[Mapping[str, Any]],
-        answers: Sequence[Mapping[str, Any]],
-        group: str,
-        release: str,
-        size: int,
-    ) -> None:
-        """Take a request and its answers; see `lockstep.serving.recorder`."""
-        asked = Answered(
-            request=request,
-            at=datetime.now(UTC),
-            group=group,
-            api=api,
-            release=release,
-            rows=rows,
-            answers=answers,
-            size=size,
-        )
+    def record(self, asked: Answered) -> None:
+        """Take a request and its answers."""
         self._log.add(asked)
         if self._shadow is not None:
             self._shadow.offer(asked)

@@ -28,8 +28,8 @@ _OVERDUE: Final = 30.0  # seconds
 class Watcher:
     """Asks the decider to look at the registry every `poll` seconds, in a thread of its own."""
 
-    def __init__(self, decider: Decider, board: Board, *, poll: float, counts: Callable[[], Mapping[str, int]]) -> None:
-        self._decider, self._board, self._poll, self._counts = decider, board, poll, counts
+    def __init__(self, decider: Decider, board: Board, *, poll: float, states: Callable[[], Mapping[str, int]]) -> None:
+        self._decider, self._board, self._poll, self._states = decider, board, poll, states
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="lockstep-release-watcher", daemon=True)
         self._read: float | None = None
@@ -73,7 +73,7 @@ class Watcher:
             releases={group: loaded.release for group, loaded in self._decider.releases.items()},
             failing=tuple(sorted(set(errors) & set(self._decider.graphs))),
             read=self._read,
-            counts=dict(self._counts()),
+            states=dict(self._states()),
         )
 
     def warnings(self) -> list[str]:

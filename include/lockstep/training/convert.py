@@ -9,7 +9,7 @@ Rules:
 
 import importlib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ import numpy as np
 import polars as pl
 
 from lockstep.declare import Task
-from lockstep.training.portable import INSTALL, Known, Portable, Scorer, open_session, scores_name, texts_of
+from lockstep.training.inputs import CODES, KEY, NUMBERS, TEXTS, Inputs
+from lockstep.training.portable import INSTALL, Known, Portable, Scorer, open_session, scores_name
 from lockstep.training.predictor import Floats, Predictor
 
 TOLERANCE: Final = 1e-6
@@ -26,6 +27,8 @@ _NUMBERS: Final = ("Boolean", "Float32", "Float64", "Int8", "Int16", "Int32", "I
 _PROBED: Final = 50  # rows
 _UNSEEN: Final = "a text that no row has"
 _SHOWN: Final = 200
+_ONE_HOT: Final = "OneHotEncoder"
+_COUNTED: Final = 18  # from this version of ONNX on, Split is told how many there are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ def convert(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the converter and the estimator: the comparison judges
             data = _onnx_of(predictor, dtypes, size)
-            portable = _opened(predictor, data, dtypes, upstream)
+            portable = _opened(predictor, data, upstream)
             largest, rows = _compared(portable, test)
             _probe(portable, test.head(_PROBED), dtypes)
     except _Unfit as unfit:
@@ -76,7 +79,7 @@ def _onnx_of(predictor: Predictor, dtypes: Mapping[str, str], size: int) -> byte
         skl2onnx, types = importlib.import_module("skl2onnx"), importlib.import_module("skl2onnx.common.data_types")
     except ImportError:
         raise _Unfit(f"the converter was not installed where the model was trained; {INSTALL} there") from None
-    texts, estimator = texts_of(dtypes), predictor.estimator
+    texts, estimator = _texts_of(dtypes), predictor.estimator
     inputs = [
         (name, (types.StringTensorType if name in texts else types.DoubleTensorType)([None, 1]))
         for name in predictor.features
@@ -91,17 +94,65 @@ def _onnx_of(predictor: Predictor, dtypes: Mapping[str, str], size: int) -> byte
         raise _Unfit(f"{_named(estimator)} was converted to something without {scores_name(predictor.task)}")
     del model.graph.output[:]  # the label follows from the probabilities, and costs time
     model.graph.output.extend(wanted)
+    _gather(model, [name for name in predictor.features if name not in texts], sorted(texts))
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def _opened(predictor: Predictor, data: bytes, dtypes: Mapping[str, str], upstream: tuple[Scorer, ...]) -> Portable:
+def _gather(model: Any, numbers: Sequence[str], texts: Sequence[str]) -> None:  # noqa: ANN401  onnx has no types
+    """Give the model a matrix for each kind of feature, in place of an input for each feature."""
+    onnx = importlib.import_module("onnx")
+    looked_up = {name: words for name in texts if (words := _words_of(model, name))}
+    for node in model.graph.node:
+        if node.op_type == _ONE_HOT and node.input[0] in looked_up:
+            del node.attribute[:]
+            places = list(range(len(looked_up[node.input[0]])))
+            node.attribute.extend(
+                [onnx.helper.make_attribute("cats_int64s", places), onnx.helper.make_attribute("zeros", 1)]
+            )
+    inputs = Inputs(
+        numbers=tuple(numbers),
+        codes=tuple(looked_up),
+        texts=tuple(name for name in texts if name not in looked_up),
+        words=tuple(looked_up.values()),
+    )
+    version = next(used.version for used in model.opset_import if not used.domain)
+    del model.graph.input[:]
+    nodes = []
+    for name, kind, features in (
+        (NUMBERS, onnx.TensorProto.DOUBLE, inputs.numbers),
+        (CODES, onnx.TensorProto.INT64, inputs.codes),
+        (TEXTS, onnx.TensorProto.STRING, inputs.texts),
+    ):
+        if features:
+            model.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, [None, len(features)]))
+            counted = {"num_outputs": len(features)} if version >= _COUNTED else {}
+            nodes.append(onnx.helper.make_node("Split", [name], features, axis=1, **counted))
+    nodes += model.graph.node
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.helper.set_model_props(model, {KEY: inputs.as_text()})
+
+
+def _words_of(model: Any, feature: str) -> tuple[str, ...]:  # noqa: ANN401  onnx has no types
+    """The words that a feature is looked up among; none, if anything else is done with it."""
+    found = set()
+    for node in model.graph.node:
+        if feature in node.input:
+            told = {attribute.name: attribute for attribute in node.attribute}
+            if node.op_type != _ONE_HOT or "cats_strings" not in told or ("zeros" in told and told["zeros"].i != 1):
+                return ()
+            found.add(tuple(word.decode() for word in told["cats_strings"].strings))
+    return found.pop() if len(found) == 1 else ()
+
+
+def _opened(predictor: Predictor, data: bytes, upstream: tuple[Scorer, ...]) -> Portable:
     try:
-        run = open_session(data)
+        session = open_session(data)
     except ImportError:
         raise _Unfit(f"ONNX Runtime was not installed where the model was trained; {INSTALL} there") from None
     except Exception as error:  # noqa: BLE001  its errors share no type
         raise _Unfit(f"ONNX Runtime can't use the converted file: {_said(error)}") from None
-    return Portable(predictor=predictor, run=run, texts=texts_of(dtypes), upstream=upstream)
+    return Portable(predictor=predictor, session=session, upstream=upstream)
 
 
 def _compared(portable: Portable, test: pl.DataFrame) -> tuple[float, int]:
@@ -122,11 +173,12 @@ def _compared(portable: Portable, test: pl.DataFrame) -> tuple[float, int]:
 
 def _probe(portable: Portable, rows: pl.DataFrame, dtypes: Mapping[str, str]) -> None:
     """Compare on values that the model has not learned from: scikit-learn may refuse what ONNX Runtime would not."""
+    texts = _texts_of(dtypes)
     own = [name for name in portable.predictor.features if name in rows.columns]
-    numbers = [name for name in own if name not in portable.texts and dtypes[name] != "Boolean"]
+    numbers = [name for name in own if name not in texts and dtypes[name] != "Boolean"]
     beyond = [(pl.col(name).max() * 2 + 1).cast(rows.schema[name], strict=False).alias(name) for name in numbers]
     for what, changed in (
-        ("texts", rows.with_columns(pl.lit(_UNSEEN).alias(name) for name in own if name in portable.texts)),
+        ("texts", rows.with_columns(pl.lit(_UNSEEN).alias(name) for name in own if name in texts)),
         ("numbers", rows.with_columns(beyond)),
     ):
         try:
@@ -147,6 +199,10 @@ def _apart(portable: Portable, rows: pl.DataFrame) -> Floats:
     except Exception as error:  # noqa: BLE001  its errors share no type
         raise _Unfit(f"ONNX Runtime can't use the converted file: {_said(error)}") from None
     return np.asarray(np.abs(found - expected).max(axis=1))
+
+
+def _texts_of(dtypes: Mapping[str, str]) -> frozenset[str]:
+    return frozenset(name for name, dtype in dtypes.items() if dtype == "String")
 
 
 def _named(estimator: Any) -> str:  # noqa: ANN401  scikit-learn estimators share no type

@@ -1,8 +1,7 @@
 """A model version as it answers: through ONNX Runtime where that was shown to give the same, else through scikit-learn.
 
 Rules:
-- An ONNX file has one input for each feature (n × 1): texts as texts, everything else as float64. Its one output is
-  what `Predictor.scores` gives.
+- An ONNX file is given what `Inputs` says. Its one output is what `Predictor.scores` gives.
 - ONNX Runtime is asked about whole rows alone. One with a blank, or with a number that is not finite, goes to
   scikit-learn, which may refuse it; ONNX Runtime would not.
 - What scikit-learn answers is equal to `Predictor.scores`, down to the models that it builds on. What ONNX Runtime
@@ -10,9 +9,8 @@ Rules:
 - A session computes on one thread: who serves more at a time has more processes.
 """
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -22,11 +20,13 @@ from numpy.typing import NDArray
 from lockstep.declare import Task
 from lockstep.registry import Registry, files_of, read_manifest
 from lockstep.registry.removal import told_if_removed
+from lockstep.training.inputs import KEY, Feed, Inputs
 from lockstep.training.predictor import Floats, Predictor
 
 ONNX_FILE: Final = "model.onnx"
 ONNX: Final = "onnx"  # the key in the manifest
 INSTALL: Final = 'install the extra "onnx"'
+_FEW: Final = 64  # rows
 _OLD: Final = "it was trained before Lockstep wrote ONNX files"
 
 Known = MutableMapping[tuple[str, bool], Floats]
@@ -72,14 +72,12 @@ class Portable:
     """ONNX Runtime.
 
     Attributes:
-        run: inputs by name (each n × 1) → scores (n × classes, or n × 1).
-        texts: the features that are texts.
+        session: the opened file.
         upstream: those that the model builds on.
     """
 
     predictor: Predictor
-    run: Callable[[Mapping[str, NDArray[Any]]], Floats]
-    texts: frozenset[str]
+    session: "Session"
     upstream: tuple[Scorer, ...]
     reason: str = ""
 
@@ -100,11 +98,15 @@ class Portable:
         return self._feed(rows, known)[1]
 
     def _scores(self, rows: pl.DataFrame, known: Known) -> Floats:
-        one = self._feed_one(rows, known) if rows.height == 1 else None
-        feed, taken = (one, np.ones(1, np.bool_)) if one is not None else self._feed(rows, known)
+        feed = self._feed_few(rows, known) if 0 < rows.height <= _FEW else None
+        if feed is not None:
+            found = self.session.run(feed)
+            if np.isfinite(found).all():
+                return found
+        feed, taken = self._feed(rows, known)
         if not taken.any():
             return self.predictor.scores(rows)
-        found = self.run(feed if taken.all() else {name: values[taken] for name, values in feed.items()})
+        found = self.session.run(feed if taken.all() else {name: values[taken] for name, values in feed.items()})
         sound = np.isfinite(found).all(axis=1)
         if len(found) == rows.height and sound.all():
             return found
@@ -114,44 +116,14 @@ class Portable:
         scores[~taken] = self.predictor.scores(rows.filter(pl.Series(~taken)))
         return scores
 
-    def _feed_one(self, rows: pl.DataFrame, known: Known) -> dict[str, NDArray[Any]] | None:
-        """The inputs of a single row, out of Python values, since columns cost more; None: it needs a second look."""
-        values = dict(zip(rows.columns, rows.row(0), strict=True)) | {
-            name: float(column[0]) for name, column in self._given(rows, known).items()
-        }
-        feed: dict[str, NDArray[Any]] = {}
-        for name in self.predictor.features:
-            value = values.get(name)
-            if name in self.texts:
-                if type(value) is not str:
-                    return None
-                feed[name] = np.array([[value]], dtype=np.object_)
-            elif isinstance(value, int | float) and isfinite(value):
-                feed[name] = np.array([[value]], dtype=np.float64)
-            else:
-                return None
-        return feed
+    def _feed_few(self, rows: pl.DataFrame, known: Known) -> Feed | None:
+        values: dict[str, Sequence[Any]] = dict(zip(rows.columns, zip(*rows.rows(), strict=True), strict=True))
+        for name, column in self._given(rows, known).items():
+            values[name] = column.tolist()
+        return self.session.inputs.of_few(values)
 
-    def _feed(self, rows: pl.DataFrame, known: Known) -> tuple[dict[str, NDArray[Any]], NDArray[np.bool_]]:
-        """The inputs of many rows, and which of these are asked about."""
-        given, taken = self._given(rows, known), np.ones(rows.height, np.bool_)
-        feed: dict[str, NDArray[Any]] = {}
-        for name in self.predictor.features:
-            if name in given:
-                feed[name] = given[name].reshape(-1, 1)
-                taken &= np.isfinite(given[name])
-                continue
-            column = rows.get_column(name)
-            if name in self.texts:
-                if column.null_count():
-                    taken &= column.is_not_null().to_numpy()
-                    column = column.fill_null("")
-                feed[name] = column.to_numpy().astype(np.object_).reshape(-1, 1)
-            else:
-                numbers = column.to_numpy().astype(np.float64)  # a blank is a NaN
-                taken &= np.isfinite(numbers)
-                feed[name] = numbers.reshape(-1, 1)
-        return feed, taken
+    def _feed(self, rows: pl.DataFrame, known: Known) -> tuple[Feed, NDArray[np.bool_]]:
+        return self.session.inputs.of_many(rows, self._given(rows, known))
 
     def _given(self, rows: pl.DataFrame, known: Known) -> dict[str, Floats]:
         """What the models above predict, by the names of the features."""
@@ -161,8 +133,16 @@ class Portable:
         return found
 
 
-def open_session(data: bytes) -> Callable[[Mapping[str, NDArray[Any]]], Floats]:
-    """A function that runs an ONNX file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """An opened ONNX file. `run`: the matrices that `inputs` makes → scores (n × classes, or n × 1)."""
+
+    inputs: Inputs
+    run: Callable[[Feed], Floats]
+
+
+def open_session(data: bytes) -> Session:
+    """Open an ONNX file.
 
     Raises:
         ImportError: ONNX Runtime is not installed.
@@ -174,18 +154,16 @@ def open_session(data: bytes) -> Callable[[Mapping[str, NDArray[Any]]], Floats]:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what is wrong is raised, too
     session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    told = session.get_modelmeta().custom_metadata_map
+    if KEY not in told:
+        raise ValueError("it does not say what it is given; an older Lockstep wrote it, so train the model again")
     outputs = [session.get_outputs()[0].name]
 
-    def run(feed: Mapping[str, NDArray[Any]]) -> Floats:
+    def run(feed: Feed) -> Floats:
         found = np.asarray(session.run(outputs, feed)[0], dtype=np.float64)
         return found if found.ndim > 1 else found.reshape(-1, 1)
 
-    return run
-
-
-def texts_of(dtypes: Mapping[str, str]) -> frozenset[str]:
-    """The features that are texts, by the names of their types."""
-    return frozenset(name for name, dtype in dtypes.items() if dtype == "String")
+    return Session(inputs=Inputs.from_text(told[KEY]), run=run)
 
 
 def load_scorer(registry: Registry, predictor: Predictor) -> Scorer:
@@ -202,15 +180,14 @@ def load_scorer(registry: Registry, predictor: Predictor) -> Scorer:
             return Plain(predictor=predictor, reason=str(told["reason"]))
         data = registry.objects.get(files_of(version.fact.manifest, manifest)[ONNX_FILE])
     try:
-        run = open_session(data)
+        session = open_session(data)
     except ImportError:
         return Plain(predictor=predictor, reason=f"ONNX Runtime is not installed here; {INSTALL}")
     except Exception as error:  # noqa: BLE001  its errors share no type
         return Plain(predictor=predictor, reason=f"ONNX Runtime here can't use the file ({_short(error)})")
     return Portable(
         predictor=predictor,
-        run=run,
-        texts=texts_of(manifest["dtypes"]),
+        session=session,
         upstream=tuple(load_scorer(registry, above) for above in predictor.upstream),
     )
 

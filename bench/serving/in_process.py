@@ -1,0 +1,60 @@
+"""A thousand rows at once, without HTTP: `decide_frame` of raw rows beside `predict_proba` of clean ones.
+
+Rules:
+- Ours checks and cleans raw rows, scores, decides by the threshold of a release, and names it. The peers get rows that
+  are clean already, in the frame that they take, and only predict; their pipeline is fitted on the same rows.
+- All take turns.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from groups.churn import churn_pipeline, customers, graph
+from lockstep import decider
+from lockstep.data import dtype_of
+
+POLARS, PANDAS, OURS = "predict_proba with polars", "predict_proba with pandas", "ours"
+
+
+def measure(folder: Path, rows: Mapping[str, Any], *, rounds: int) -> dict[str, float]:
+    """Milliseconds that each takes, the median of so many rounds.
+
+    Args:
+        folder: with `registry`, and `clean.parquet` to fit on.
+        rows: `raw` and `clean`, as dicts.
+        rounds: how often each is asked.
+    """
+    raw_types = {name: dtype_of(column) for name, column in customers.schema.items() if name != "Churn"}
+    raw = pl.DataFrame(rows["raw"], schema=raw_types)
+    learned = pl.read_parquet(folder / "clean.parquet")
+    features = learned.drop("Churn", "customerID")
+    clean = pl.DataFrame(rows["clean"], schema=features.schema)
+    labels = learned["Churn"].to_numpy()
+    with_polars, with_pandas = (
+        churn_pipeline().fit(features, labels),
+        churn_pipeline().fit(features.to_pandas(), labels),
+    )
+    clean_pandas = clean.to_pandas()
+    with decider("calls", registry=(folder / "registry").as_uri(), graph=graph) as ours:
+        asked: dict[str, Callable[[], Any]] = {
+            OURS: lambda: ours.decide_frame(raw),
+            POLARS: lambda: with_polars.predict_proba(clean),
+            PANDAS: lambda: with_pandas.predict_proba(clean_pandas),
+        }
+        decided = ours.decide_frame(raw)
+        if decided["error"].null_count() < raw.height:
+            raise RuntimeError(f"Not all rows could be decided on: {decided['error'].drop_nulls()[0]}")
+        np.testing.assert_allclose(decided["priority_call_score"], with_polars.predict_proba(clean)[:, 1], atol=0.05)
+        times: dict[str, list[float]] = {name: [] for name in asked}
+        for _ in range(rounds):
+            for name, ask in asked.items():
+                began = time.perf_counter()
+                ask()
+                times[name].append((time.perf_counter() - began) * 1000)
+    return {name: median(found) for name, found in times.items()}

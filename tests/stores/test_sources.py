@@ -12,9 +12,10 @@ from lockstep.data import read_snapshot, refresh_snapshot, take_snapshot
 from lockstep.data.cloud import BLOCK, CloudFile
 from lockstep.data.reading import chunks_of, shards_of
 from lockstep.data.sources import DATA_VARIABLE, find_files
-from lockstep.declare import Dataset, Source, csv, parquet
+from lockstep.declare import Dataset
 from lockstep.errors import DataError
 from lockstep.registry import Objects, Origin, Registry, read_manifest
+from lockstep.source import Source, csv, parquet
 from loopback.servers import Server, Servers
 
 ADA = Origin(by="ada")

@@ -38,6 +38,7 @@ from lockstep.data.rows import REASON, parse_rows
 from lockstep.data.runs import FULL_BYTES, FULL_RUN, MOST_CELLS, Run, Share, leave_run, rows_of, shares_of
 from lockstep.data.sources import InputFile
 from lockstep.data.split import buckets_of, hash_keys
+from lockstep.data.tables import chunks_of_table, cut_table, is_table
 from lockstep.declare import Dataset
 from lockstep.errors import LockstepError
 from lockstep.registry import ObjectRef, Objects, sha256_of
@@ -127,6 +128,8 @@ def cut_file(dataset: Dataset, _: Scratch, element: tuple[str, InputFile]) -> li
         DataError: the file can't be read.
     """
     name, file = element
+    if is_table(file):
+        return cut_table(dataset, file, name)
     return shards_of(dataset.source, file, name)
 
 
@@ -154,7 +157,7 @@ def read_shard(dataset: Dataset, folder: str, cells: int, scratch: Scratch, shar
 
 def _typed(dataset: Dataset, shard: Shard, bad: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The usable rows of each chunk, with the hash of the key; what can't be used goes to `bad`."""
-    for rows in chunks_of(dataset.source, shard):
+    for rows in chunks_of_table(shard) if is_table(shard.file) else chunks_of(dataset.source, shard):
         try:
             parsed = parse_rows(rows.frame, dataset.schema)
         except errors.DataError as error:

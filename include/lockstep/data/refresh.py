@@ -13,7 +13,7 @@ Rules:
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -25,8 +25,8 @@ from lockstep.data.growth import Base, NotExact, base_of, build_growth, why_inex
 from lockstep.data.pipeline import run_to_end
 from lockstep.data.recipe import recipe_of
 from lockstep.data.snapshot import DIRECT, finish_snapshot, give_up, start_snapshot, take_snapshot
-from lockstep.data.sources import InputFile, find_files
-from lockstep.data.taking import Found
+from lockstep.data.sources import InputFile
+from lockstep.data.taking import Found, find_inputs
 from lockstep.declare import Dataset
 from lockstep.errors import DataError, ObjectMissing
 from lockstep.places import Direct, Engine, Portable
@@ -105,7 +105,7 @@ def look_at(registry: Registry, dataset: Dataset, code: str | None) -> Look:
     state = registry.state()
     past = state.snapshots.get(dataset.name) or ()
     last = next((past[n] for n in reversed(range(len(past))) if not state.is_removed(past[n])), None)
-    files = tuple(find_files(dataset.source))
+    files = find_inputs(dataset.source)
     if last is None:
         return Look(last=None, code=code, found=Found(files=files), comparison=None, known=None, base=None)
     manifest = read_manifest(registry.objects, last.fact.manifest)
@@ -186,7 +186,7 @@ def remember(
 
 
 def _looked(files: Iterable[InputFile], recipe: str) -> dict[str, Any]:
-    return {"inputs": [asdict(file) for file in files], "recipe": recipe}
+    return {"inputs": [replace(file, as_of=None).as_json() for file in files], "recipe": recipe}
 
 
 def _seen_before(

@@ -35,9 +35,9 @@ from lockstep.data.pipeline import TALLY, close_scratch, is_open, open_scratch, 
 from lockstep.data.profile import finish, merge
 from lockstep.data.recipe import recipe_of
 from lockstep.data.rows import REASON
-from lockstep.data.sources import InputFile, find_files
+from lockstep.data.sources import InputFile
 from lockstep.data.split import SPLIT
-from lockstep.data.taking import SPEC, Found, Taking
+from lockstep.data.taking import SPEC, Found, Taking, find_inputs, said_of_source
 from lockstep.data.verdict import Counted, Result, results_of, stop_if_broken
 from lockstep.declare import Dataset
 from lockstep.errors import DataError, UsageError
@@ -127,7 +127,7 @@ def start_snapshot(
         UsageError: workers of the engine could not read the registry, the source or `clean`.
     """
     check(engine, f'Dataset "{dataset.name}"', registry.uri)
-    found = found or Found(files=tuple(find_files(dataset.source)))
+    found = found or Found(files=find_inputs(dataset.source))
     check_submittable(engine, dataset, [file.path for file in found.files])
     check_evaluable(dataset)
     taking = Taking(dataset=dataset, files=found.files, scratch=f"{SCRATCH}/{name}", code=code, why=found.why)
@@ -239,7 +239,7 @@ def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine
         "quarantined": bad.height,
         "reasons": dict(bad[REASON].value_counts(sort=True).head(100).rows()),
         "clean": dataset.clean and f"{dataset.clean.__module__}.{dataset.clean.__qualname__}",
-        "source": {**asdict(dataset.source), "files": [asdict(file) for file in files]},
+        "source": {**said_of_source(dataset.source), "files": [file.as_json() for file in files]},
         "recipe": recipe_of(dataset, taking.code),
         "usable": rows + met,
         "contents": {str(summary["bucket"]): summary["content"] for summary in summaries},

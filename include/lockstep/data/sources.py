@@ -10,27 +10,32 @@ Rules:
 import glob
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from hashlib import file_digest
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 from lockstep.data.cloud import CloudFolder, Found, divide, is_cloud
-from lockstep.declare import Source
 from lockstep.errors import DataError
+from lockstep.source import Source
 
 DATA_VARIABLE: Final = "LOCKSTEP_DATA"
 _FILE: Final = "file://"
 _MAGIC: Final = frozenset("*?[")
+_OF_TABLES: Final = ("rows", "as_of")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """One file of a source: size in bytes, and either its SHA-256 in hex or, in a cloud, the store's etag.
+    """One file, or one table, of a source: size in bytes, and its SHA-256 in hex or, in a cloud, the store's etag.
 
-    `version` is the store's number of this state of the object, where it keeps one (on Google Cloud: the generation).
+    Attributes:
+        version: the store's number of this state of the object, where it keeps one (on Google Cloud: the generation);
+            of a table, when it was last changed.
+        rows: of a table, how many it has.
+        as_of: of a table, the moment whose state is read; a later moment, before the next change, has the same rows.
     """
 
     path: str
@@ -38,6 +43,12 @@ class InputFile:
     sha256: str | None = None
     etag: str | None = None
     version: str | None = None
+    rows: int | None = None
+    as_of: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What a manifest keeps; what tables alone have is left out of a file."""
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in _OF_TABLES}
 
 
 def find_files(source: Source) -> list[InputFile]:

@@ -135,7 +135,9 @@ def _content(file: InputFile) -> tuple[int, str] | None:
 def _is_same(old: InputFile, new: InputFile) -> bool:
     if old.sha256 or new.sha256:
         return old.sha256 == new.sha256
-    return (old.size, old.etag, old.version) == (new.size, new.etag, new.version)
+    if old.etag is None or old.rows is not None:
+        return (old.size, old.etag, old.version) == (new.size, new.etag, new.version)
+    return (old.size, old.etag) == (new.size, new.etag)  # a listing does not tell the version, and the etag is enough
 
 
 def _added(file: InputFile, twin: str | None, newest: str, now: Mapping[str, InputFile]) -> Change:
@@ -178,7 +180,7 @@ def _touched_table(old: InputFile, new: InputFile) -> Change:
 
 
 def _states(old: InputFile, new: InputFile) -> str:
-    if old.version != new.version:
+    if old.version and new.version and old.version != new.version:
         return f"version {old.version} became {new.version}"
     return f"etag {old.etag} became {new.etag}"
 

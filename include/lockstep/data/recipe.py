@@ -18,7 +18,7 @@ from lockstep.data.taking import said_of_source
 from lockstep.declare import Dataset
 from lockstep.registry import digest_of
 
-LAYOUT: Final = 1  # goes up whenever the same files would give other rows, buckets, reasons or profiles
+LAYOUT: Final = 2  # goes up whenever the same files would give other rows, buckets, reasons or profiles
 _LIBRARIES: Final = ("numpy", "polars", "pyarrow")
 _WITHOUT_EFFECT: Final = frozenset(
     {"name", "shared", "deprecated", "deprecated_after", "private", "engine"}

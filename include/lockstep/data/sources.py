@@ -5,19 +5,21 @@ Rules:
 - A pattern means the same everywhere: `*` and `?` stop at a "/", `**` does not, and hidden files are not meant.
 - Each file is recorded as it was found. A local one with its SHA-256; one in a cloud with the etag that the store keeps
   of it, since a hash would need a second download. Whoever reads it refuses bytes of another etag.
+- The version (generation) of a file in a cloud is asked for before it is read, and not when it is looked at.
 """
 
 import glob
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from lockstep.data.cloud import CloudFolder, Found, divide, is_cloud
+from lockstep.data.cloud import CloudFolder, Found, divide, is_cloud, version_of
 from lockstep.errors import DataError
 from lockstep.source import Source
 
@@ -25,6 +27,7 @@ DATA_VARIABLE: Final = "LOCKSTEP_DATA"
 _FILE: Final = "file://"
 _MAGIC: Final = frozenset("*?[")
 _OF_TABLES: Final = ("rows", "as_of")
+_AT_ONCE: Final = 16  # requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,19 @@ def find_files(source: Source) -> list[InputFile]:
             " pattern."
         )
     return files
+
+
+def with_versions(files: Iterable[InputFile]) -> tuple[InputFile, ...]:
+    """The same files; those in a cloud with the version that its store keeps, which no listing of Google or S3 tells.
+
+    Raises:
+        DataError: a file is gone, or was replaced.
+    """
+    found = tuple(files)
+    asked = [file for file in found if is_cloud(file.path) and file.version is None]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        told = dict(zip(asked, pool.map(lambda file: version_of(file.path, file.etag), asked), strict=True))
+    return tuple(replace(file, version=told.get(file, file.version)) for file in found)
 
 
 def _in_folder(root: str, pattern: str, said: str) -> tuple[str, list[InputFile]]:

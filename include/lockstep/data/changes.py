@@ -135,9 +135,10 @@ def _content(file: InputFile) -> tuple[int, str] | None:
 def _is_same(old: InputFile, new: InputFile) -> bool:
     if old.sha256 or new.sha256:
         return old.sha256 == new.sha256
-    if old.etag is None or old.rows is not None:
-        return (old.size, old.etag, old.version) == (new.size, new.etag, new.version)
-    return (old.size, old.etag) == (new.size, new.etag)  # a listing does not tell the version, and the etag is enough
+    is_told = old.version is not None and new.version is not None  # a listing of Google or S3 does not tell it
+    if is_told and old.version != new.version:
+        return False
+    return (old.size, old.etag, old.rows) == (new.size, new.etag, new.rows)
 
 
 def _added(file: InputFile, twin: str | None, newest: str, now: Mapping[str, InputFile]) -> Change:

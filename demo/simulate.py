@@ -15,8 +15,9 @@ one month, and leavers, new customers and the many rows with a tenure of 1 agree
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "COMPETITOR_OPENS", "CUSTOMERS", "SEED", "file_name", "simulate", "write"]
+__all__ = ["COLUMNS", "COMPETITOR_OPENS", "CUSTOMERS", "SEED", "file_name", "months", "simulate", "write"]
 
 CUSTOMERS = 7_000
 SEED = 2026
@@ -136,6 +137,14 @@ def simulate(month: int, customers: int = CUSTOMERS, seed: int = SEED) -> pl.Dat
     return _as_text(people, seed)
 
 
+def months(customers: int = CUSTOMERS, seed: int = SEED, *, opens: int = COMPETITOR_OPENS) -> Iterator[pl.DataFrame]:
+    """The files of month 1, 2 and so on, without an end, as `simulate` makes them; the competitor opens in `opens`."""
+    people = _first_month(customers, seed)
+    for month in count(2):
+        yield _as_text(people, seed)
+        people = _next_month(people, month, seed, opens)
+
+
 def file_name(month: int) -> str:
     """`customers-2026-01.csv` for month 1."""
     years, months = divmod(month - 1, 12)
@@ -162,13 +171,13 @@ def _first_month(customers: int, seed: int) -> _People:
     return people
 
 
-def _next_month(before: _People, month: int, seed: int) -> _People:
+def _next_month(before: _People, month: int, seed: int, opens: int = COMPETITOR_OPENS) -> _People:
     rng = np.random.default_rng([seed, month])
     fallen_out = before.left <= month - REMEMBERED
     kept = _each(before, lambda values: values[~fallen_out])
     _live_on(rng, kept, here=kept.left == STAYS)
 
-    competitor = month >= COMPETITOR_OPENS
+    competitor = month >= opens
     tenure = (rng.random(int(fallen_out.sum())) > NEW_WITHOUT_BILL).astype(np.int64)
     new = _arrive(rng, tenure, first_number=int(before.number.max()) + 1, fibre_appeal=0.4 if competitor else 1.0)
     people = _People(**{f.name: np.concatenate([getattr(kept, f.name), getattr(new, f.name)]) for f in fields(_People)})

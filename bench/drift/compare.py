@@ -13,6 +13,7 @@ Rules:
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -26,23 +27,27 @@ from bench.drift.sides import CURRENT, REFERENCE, write_sides
 from bench.registry.peer import PeerMissing
 from bench.report import Aim, Report, Row
 from groups.churn import customers
-from lockstep.data.split import SPLIT
+from lockstep.data.split import SPLIT, buckets_of
 
 PROCESSORS: Final = 2
+_DRAWN: Final = 4  # parts of a side, where only memory is looked at
 Measured = list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """Rows of each side for the rates, and for memory; how often; and how many histories."""
+    """Rows of each side for the rates, and for memory; how often; and how many histories.
+
+    Of the sizes for memory the last two have parts of one size, so that they differ by the number of rows alone.
+    """
 
     rows: int
-    memory: tuple[int, int]
+    memory: tuple[int, ...]
     repetitions: int
     histories: int
 
 
-FULL: Final = Sizes(rows=1_000_000, memory=(500_000, 5_000_000), repetitions=3, histories=HISTORIES)
+FULL: Final = Sizes(rows=1_000_000, memory=(500_000, 1_250_000, 10_000_000), repetitions=3, histories=HISTORIES)
 SMALL: Final = Sizes(rows=2_000, memory=(2_000, 4_000), repetitions=1, histories=1)
 
 
@@ -105,10 +110,12 @@ def _memory(folder: Path, sizes: Sizes) -> tuple[list[Row], Aim]:
     """Ours alone: the peers' grows with the rows, and may need more than there is."""
     rows = []
     for number in sizes.memory:
-        write_sides(folder / str(number), number)
-        rows.append(Row(what=f"memory, {number} rows a side", ours=measure(folder / str(number))["peak"], unit="MB"))
-    few, many = sizes.memory
-    return rows, Aim(what=f"memory, {many} rows a side / {few}", value=rows[1].ours / rows[0].ours, at_most=1.3)
+        write_sides(folder / str(number), number, _DRAWN)
+        what = f"memory, {number} rows a side, in parts of {number // buckets_of(number)}"
+        rows.append(Row(what=what, ours=measure(folder / str(number))["peak"], unit="MB"))
+        shutil.rmtree(folder / str(number))
+    few, many = sizes.memory[-2:]
+    return rows, Aim(what=f"memory, {many} rows a side / {few}", value=rows[-1].ours / rows[-2].ours, at_most=1.3)
 
 
 def measure(folder: Path) -> dict[str, Any]:

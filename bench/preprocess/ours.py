@@ -5,9 +5,9 @@ from pathlib import Path
 
 from groups.churn import customers
 from lockstep.data import take_snapshot
-from lockstep.declare import Source
 from lockstep.places import direct
 from lockstep.registry import Origin, Registry
+from lockstep.source import Source
 
 
 def run(data: Path, kind: str, out: Path) -> str:

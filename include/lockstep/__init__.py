@@ -19,7 +19,7 @@ from lockstep.checks import (
     unique,
 )
 from lockstep.conditions import flip_rate, split_rate
-from lockstep.declare import Api, Dataset, Model, Threshold, at_least, at_most, by_hash, csv, parquet
+from lockstep.declare import Api, Dataset, Model, Threshold, at_least, at_most, by_hash
 from lockstep.graph import Graph
 from lockstep.places import dataflow, direct, flink, local, portable, vertex
 from lockstep.policy import (
@@ -35,6 +35,7 @@ from lockstep.policy import (
     two_sided,
 )
 from lockstep.retraining import age, all_of, any_of, decision_rate_moves, drift, rows_added
+from lockstep.source import bigquery, csv, parquet
 
 __all__ = [
     "Api",
@@ -48,6 +49,7 @@ __all__ = [
     "at_least",
     "at_most",
     "between",
+    "bigquery",
     "blanks",
     "by_hash",
     "capacity_per_day",

@@ -4,7 +4,7 @@ Rules:
 - A check is a plain value, written to JSON and compared by content. `lockstep.data` evaluates it, on the declared
   columns, typed, before `clean`.
 - A check of rows is soft unless `hard` says otherwise: a row that breaks it goes to quarantine. A check of the whole is
-  hard unless `soft` says otherwise: a snapshot that breaks it is not taken.
+  hard unless `soft` says otherwise: a snapshot that breaks it is not taken. A soft `unique` sets rows aside, too.
 - A blank breaks no check of rows; whether it is allowed is said by the column's type.
 - What can't be is refused when it is declared, as far as that can be told without reading data.
 """
@@ -66,7 +66,7 @@ class Check:
         values: the two bounds, either None; the allowed values; the pattern; or the age in seconds.
         at_most: the share that blanks, change or quarantine may have.
         schema: of `satisfies`, the function that returns a schema of pandera.
-        stop_above: the share of rows above which a soft check of rows stops the snapshot.
+        stop_above: the share of rows above which a soft check that sets rows aside stops the snapshot.
     """
 
     rule: Rule
@@ -81,6 +81,11 @@ class Check:
     def is_of_rows(self) -> bool:
         """Whether it looks at each row by itself."""
         return self.rule in _OF_ROWS
+
+    @property
+    def sets_aside(self) -> bool:
+        """Whether rows that break it go to the quarantine where it is soft."""
+        return self.is_of_rows or self.rule is Rule.UNIQUE
 
     def __str__(self) -> str:
         words = [f'"{name}"' for name in self.columns]
@@ -170,6 +175,8 @@ def satisfies(schema: Callable[[], Any]) -> Check:
 def unique(*columns: str) -> Check:
     """No two keys share a value of the column, or of all the columns together; blanks don't count. The key is unique.
 
+    Soft, it sets all rows aside that share a value: which of them is right nobody can tell.
+
     Raises:
         DeclarationError: no column is named.
     """
@@ -233,13 +240,14 @@ def soft(check: Check, *, stop_above: float | None = None) -> Check:
 
     Args:
         check: the check.
-        stop_above: of a check of rows, the share of rows (0 ≤ stop_above < 1) above which the snapshot is stopped.
+        stop_above: of a check that sets rows aside, the share of rows (0 ≤ stop_above < 1) above which the snapshot is
+            stopped.
 
     Raises:
         DeclarationError: the share is out of range, or the check does not look at rows.
     """
     if stop_above is not None:
-        if not check.is_of_rows:
+        if not check.sets_aside:
             raise DeclarationError(
                 f"soft({check}, stop_above={stop_above}): {check.rule} looks at the whole, of which there is no share;"
                 " leave stop_above out."

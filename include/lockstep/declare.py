@@ -20,6 +20,7 @@ from lockstep.checks import Check, check_checks
 from lockstep.errors import DeclarationError
 from lockstep.places import Engine, Where, check_engine, check_where
 from lockstep.policy import Policy
+from lockstep.source import Source
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,27 +54,6 @@ def check_name(kind: Kind, name: object) -> None:
 
 def _word(kind: Kind) -> str:
     return "API" if kind is Kind.API else kind.value.capitalize()
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Files of rows: `format` is "csv" or "parquet", `pattern` a path or URI that may hold `*`, `?` and `[…]`.
-
-    A relative pattern starts at the folder or URI in the variable LOCKSTEP_DATA, by default the working folder.
-    """
-
-    format: str
-    pattern: str
-
-
-def csv(pattern: str) -> Source:
-    """Rows from comma-separated files with a header line, UTF-8 (a byte-order mark and gzip are allowed)."""
-    return Source("csv", pattern)
-
-
-def parquet(pattern: str) -> Source:
-    """Rows from Parquet files."""
-    return Source("parquet", pattern)
 
 
 @dataclass(frozen=True, slots=True)

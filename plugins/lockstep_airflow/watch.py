@@ -6,6 +6,7 @@ Rules:
 - An attempt that was killed behind the record and before the event has told nobody: the next one finds the snapshot
   that its own task has recorded, and tells of that.
 - It starts no training.
+- Where nothing is new, `fresh` is asked all the same: a hard one fails the task, and so the run, and nothing else.
 """
 
 import re
@@ -75,6 +76,7 @@ class WatchOperator(SnapshotOperator):
     def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:
         """`lockstep.data.refresh_snapshot`, or a look and then a job of Dataflow that reads all files."""
         from lockstep.data import look_at, refresh_snapshot
+        from lockstep.data.aging import check_age
         from lockstep.training.source import hash_of_clean
 
         dataset = self.graph.dataset(self.dataset)
@@ -89,6 +91,7 @@ class WatchOperator(SnapshotOperator):
         for sentence in look.sentences():
             self.log.info("%s", sentence)
         if look.known is not None:
+            check_age(registry, dataset, look.known, look.newest)
             return self._seen(look.known, is_new=False, origin=origin)
         return self._on_dataflow(registry, origin, context, settled.place)
 

@@ -7,9 +7,9 @@ from datetime import date
 import pytest
 
 from lockstep import Api, Dataset, Graph, Model, Threshold, csv, fixed
-from lockstep.declare import parquet
 from lockstep.draw import as_json, as_mermaid, as_text, together
 from lockstep.errors import DeprecatedDataWarning, UsageError
+from lockstep.source import parquet
 
 TEXT = """\
 dataset people  (source csv people.csv, deprecated use people_v2)

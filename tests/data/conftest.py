@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from lockstep.data.sources import DATA_VARIABLE
-from lockstep.declare import Dataset, by_hash, csv
+from lockstep.declare import Dataset, by_hash
+from lockstep.source import csv
 
 PROJECT = Path(__file__).parents[2]
 TELCO_VARIABLE = "LOCKSTEP_TELCO_CSV"

@@ -13,8 +13,9 @@ from polars.testing import assert_frame_equal
 from lockstep.data.bucket import RAW, clean_rows, make_bucket
 from lockstep.data.rows import REASON, parse_rows
 from lockstep.data.split import SPLIT, hash_keys, split_of
-from lockstep.declare import Dataset, by_hash, csv
+from lockstep.declare import Dataset, by_hash
 from lockstep.errors import DataError
+from lockstep.source import csv
 
 Json = Callable[..., str]
 WRONG_KEYS = "it doubled keys or made some up."

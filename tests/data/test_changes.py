@@ -106,6 +106,13 @@ def test_each_change_is_named(before: list[InputFile], now: list[InputFile], kin
     assert not found.is_same
 
 
+def test_a_version_that_the_listing_does_not_tell_is_no_change() -> None:
+    """What was asked for when the snapshot was taken is not held against a listing without it; the etag is."""
+    assert compare([far("a", 5, "e", "1")], [far("a", 5, "e")]).is_same
+    (change,) = compare([far("a", 5, "e", "1")], [far("a", 5, "f")]).changes
+    assert change.says == "a was written again: etag e became f, 5 bytes as before."
+
+
 def test_a_file_that_begins_as_before_has_grown() -> None:
     """Only of a longer local file the beginning is asked for, and only the old hash of it makes it grown."""
     before, now = [local("a", 5, "A"), far("b", 5, "e")], [local("a", 9, "B"), far("b", 9, "f")]

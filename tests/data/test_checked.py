@@ -182,7 +182,21 @@ def test_values_that_are_to_be_unique(at: Visits, write_lines: FileWriter) -> No
     write_lines("in/more.csv", [HEADER, "w1,1,7.25,t1,no,2026-01-01,", GOOD[3], "w2,1,1000,t1,no,2026-01-01,"])
     said = at.refused(GOOD, unique("bill"))
     assert f"2 of 103 rows break it, first {at.path.with_name('more.csv')}, line 2: bill: " in said
-    assert at.take(GOOD, soft(unique("bill")))["checks"] == [
+    write_lines("in/more.csv", [HEADER])
+    assert at.take(GOOD, unique("bill"))["checks"][0]["says"] == "no row breaks it"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_soft_unique_sets_rows_aside(at: Visits, write_lines: FileWriter, workers: int) -> None:
+    """Every row that shares a value with another key goes to the quarantine, whatever file and bucket it is in."""
+    write_lines("in/more.csv", [HEADER, "w1,1,7.25,t1,no,2026-01-01,", GOOD[3], "w2,1,1000,t1,no,2026-01-01,"])
+    manifest = at.take(GOOD, soft(unique("bill")), engine=Direct(workers=workers))
+    assert (manifest["rows"], manifest["quarantined"]) == (100, 3)
+    assert manifest["reasons"] == {
+        'bill: "7.25" stands with other keys, too': 2,
+        'visit: key "v003" stands here again, with the same content': 1,
+    }
+    assert manifest["checks"] == [
         {
             "check": 'unique("bill")',
             "weight": "soft",
@@ -192,8 +206,36 @@ def test_values_that_are_to_be_unique(at: Visits, write_lines: FileWriter) -> No
             ' "7.25" stands with other keys, too',
         }
     ]
-    write_lines("in/more.csv", [HEADER])
-    assert at.take(GOOD, unique("bill"))["checks"][0]["says"] == "no row breaks it"
+    kept = read_snapshot(at.registry, at.registry.state().snapshot(manifest["ref"]))
+    assert set(kept["visit"]) == ({line[:4] for line in GOOD} - {"v029"} | {"w2"})
+    write_lines("in/a-first.csv", [HEADER, *reversed(GOOD)])
+    (at.path.parent / "more.csv").rename(at.path.parent / "z-last.csv")
+    again = at.take(GOOD[:1], soft(unique("bill")), engine=Direct(workers=workers))
+    assert again["contents"] == manifest["contents"]
+
+
+def test_soft_unique_of_many_rows(at: Visits) -> None:
+    """Over several buckets all that share are found, beside other checks, hard and soft; and a share stops it."""
+    lines = [f"v{n},{n % 7 + 1},{n % 150_000},t1,yes,2026-01-30,{n % 5 or ''}" for n in range(300_000)]
+    unlike = [f"w{n},{n % 7 + 1},{n + 0.5},t1,yes,2026-01-30," for n in range(1000)]
+    checks = [soft(unique("bill")), unique("table", "bill", "guests"), between("guests", 1, 6), *CHECKS[3:5]]
+    manifest = at.take([*lines, *unlike], *checks)
+    left = {n for n in range(300_000) if n % 7 != 6}
+    sharing = sum(n + 150_000 in left or n - 150_000 in left for n in left)
+    assert manifest["checks"][0]["rows"] == sharing
+    assert manifest["rows"] == len(left) - sharing + sum(n % 7 != 6 for n in range(1000))
+    assert manifest["rows"] + manifest["quarantined"] == 301_000
+    assert len(manifest["contents"]) > 1
+    assert "rows break it" in at.refused(lines, soft(unique("bill"), stop_above=0.5))
+
+
+def test_soft_unique_of_several_columns(at: Visits) -> None:
+    """Values count together, blanks don't, and where nobody is left there is no snapshot."""
+    lines = ["v1,1,1,t1,yes,2026-01-01,", "v2,1,1,t2,yes,2026-01-01,", "v3,1,1,t1,no,2026-01-01,3"]
+    manifest = at.take(lines, soft(unique("bill", "table")), soft(unique("rating")))
+    assert manifest["reasons"] == {'bill, table: "1.0", "t1" stands with other keys, too': 2}
+    with pytest.raises(DataError, match=r'none of 3 rows can be used. The commonest reasons: bill: "1.0" stands with'):
+        at.take(lines, soft(unique("bill")))
 
 
 def test_the_spec_keeps_checks(at: Visits, tmp_path: Path) -> None:

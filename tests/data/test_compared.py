@@ -15,11 +15,12 @@ from lockstep.data.pipeline import _to_bytes, leave_bucket
 from lockstep.data.snapshot import finish_snapshot, give_up, start_snapshot
 from lockstep.data.split import SPLIT, bucket_of, buckets_of, hash_keys
 from lockstep.data.taking import Found
-from lockstep.declare import Dataset, csv
+from lockstep.declare import Dataset
 from lockstep.errors import UsageError
 from lockstep.places import Direct
 from lockstep.registry import Origin, Registry, SnapshotTaken, Version
 from lockstep.registry.scratch import Scratch
+from lockstep.source import csv
 
 ADA = Origin(by="ada")
 THINGS = Dataset("things", source=csv("*.csv"), key="id", columns={"n": int, "word": str, "secret": str})

@@ -31,10 +31,11 @@ from lockstep.data.runs import shares_of
 from lockstep.data.snapshot import finish_snapshot, give_up, start_snapshot
 from lockstep.data.sources import InputFile, find_files
 from lockstep.data.taking import Found
-from lockstep.declare import Dataset, csv
+from lockstep.declare import Dataset
 from lockstep.places import Direct
 from lockstep.registry import ObjectRef, Origin, Registry, SnapshotTaken, Version, files_of, read_manifest
 from lockstep.registry.scratch import Scratch
+from lockstep.source import csv
 from lockstep.training.source import hash_of_clean
 from lockstep.upkeep.verify import verify
 

@@ -18,9 +18,10 @@ from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.pipeline import expected_rows
 from lockstep.data.reading import chunks_of, shards_of
 from lockstep.data.sources import find_files
-from lockstep.declare import Dataset, Source, csv, parquet
+from lockstep.declare import Dataset
 from lockstep.errors import DataError
 from lockstep.registry import Origin, Registry, read_manifest
+from lockstep.source import Source, csv, parquet
 
 ADA = Origin(by="ada")
 HEADER = "visit,guests,bill,table,regular,day,rating"

@@ -14,9 +14,10 @@ from lockstep.data.pipeline import Within, _opened, cut_file, open_scratch, read
 from lockstep.data.reading import expected_rows
 from lockstep.data.runs import shares_of
 from lockstep.data.sources import find_files
-from lockstep.declare import Dataset, Source, csv, parquet
+from lockstep.declare import Dataset
 from lockstep.errors import DataError
 from lockstep.registry import Objects, Origin, Registry
+from lockstep.source import Source, csv, parquet
 
 HEADER = "visit,guests,bill,table,regular,day,rating"
 LINES = [

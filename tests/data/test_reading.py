@@ -8,8 +8,8 @@ import pytest
 from lockstep.data.reading import Rows, chunks_of, shards_of
 from lockstep.data.rows import REASON
 from lockstep.data.sources import InputFile
-from lockstep.declare import Source, csv, parquet
 from lockstep.errors import DataError
+from lockstep.source import Source, csv, parquet
 
 BOM = b"\xef\xbb\xbf"
 

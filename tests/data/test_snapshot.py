@@ -21,9 +21,10 @@ from polars.testing import assert_frame_equal
 
 from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.split import SPLIT
-from lockstep.declare import Dataset, parquet
+from lockstep.declare import Dataset
 from lockstep.errors import DataError, ObjectDamaged, ObjectMissing
 from lockstep.registry import Objects, Origin, Registry, SnapshotTaken, Version, files_of, read_manifest
+from lockstep.source import parquet
 
 ORIGIN = Origin(by="tester", why="to see")
 HEADER = "visit,guests,bill,table,regular,day,rating,unused"
@@ -297,7 +298,8 @@ import sys, time
 from datetime import date
 from pathlib import Path
 from lockstep.data import take_snapshot
-from lockstep.declare import Dataset, by_hash, csv
+from lockstep.declare import Dataset, by_hash
+from lockstep.source import csv
 from lockstep.registry import Origin, Registry
 
 registry, pattern, marker = sys.argv[1:]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from lockstep.data.sources import DATA_VARIABLE, InputFile, find_files
-from lockstep.declare import csv, parquet
 from lockstep.errors import DataError
+from lockstep.source import csv, parquet
 
 # -------------------------------------------------------------------------------------------------------- finding files
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from groups.churn import customers
 from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.split import SPLIT
-from lockstep.declare import csv
 from lockstep.registry import Origin, Registry, read_manifest
+from lockstep.source import csv
 
 
 def test_the_real_customers(telco_csv: Path, tmp_path: Path) -> None:

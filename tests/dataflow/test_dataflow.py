@@ -11,10 +11,10 @@ from lockstep.data import read_snapshot, take_snapshot
 from lockstep.data.engines import Submission, runner_of
 from lockstep.data.pipeline import run_pipeline
 from lockstep.data.snapshot import start_snapshot
-from lockstep.declare import csv
 from lockstep.errors import CloudUnusable, ObjectMissing
 from lockstep.places import Direct
 from lockstep.registry import Origin, Registry, read_manifest
+from lockstep.source import csv
 from lockstep_airflow.links import DataflowJobLink
 from tests.airflow.conftest import Program
 from tests.dataflow.ages import OLDEST

@@ -13,9 +13,10 @@ import pytest
 from demo.simulate import simulate
 from groups.churn import customers
 from lockstep.data import take_snapshot
-from lockstep.declare import Dataset, parquet
+from lockstep.declare import Dataset
 from lockstep.places import Direct, Engine
 from lockstep.registry import Origin, Registry, SnapshotTaken, Version
+from lockstep.source import parquet
 from loopback.servers import free_port, started
 
 PROJECT = Path(__file__).parents[2]

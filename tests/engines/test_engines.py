@@ -22,10 +22,11 @@ from lockstep.data.engines import ENDPOINT_VARIABLE, Submission, job_name, runne
 from lockstep.data.pipeline import left_behind
 from lockstep.data.snapshot import finish_snapshot, give_up, start_snapshot
 from lockstep.data.taking import read_taking
-from lockstep.declare import Dataset, by_hash, csv
+from lockstep.declare import Dataset, by_hash
 from lockstep.errors import ObjectMissing, UsageError
 from lockstep.places import Dataflow, Direct, Engine, Flink, Portable, parse_engine
 from lockstep.registry import Origin, Registry
+from lockstep.source import csv
 
 ORIGIN = Origin(by="tester")
 JOB = Submission(name="lockstep-guests-0123", labels={"lockstep-key": "0123"}, packages=("/tmp/code.tar.gz",))  # noqa: S108

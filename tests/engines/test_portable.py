@@ -10,10 +10,11 @@ from demo.simulate import simulate
 from groups.churn import customers
 from lockstep import between, satisfies, soft, unique
 from lockstep.data import take_snapshot
-from lockstep.declare import Dataset, parquet
+from lockstep.declare import Dataset
 from lockstep.errors import DataError
 from lockstep.places import Direct, Portable
 from lockstep.registry import Registry, read_manifest
+from lockstep.source import parquet
 from tests.engines.broken import broken, no_fibre
 from tests.engines.conftest import ORIGIN, Crowd, take
 

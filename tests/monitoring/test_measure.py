@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from lockstep import Api, Graph, Model
-from lockstep.data import snapshot, take_snapshot
+from lockstep.data import read_snapshot, snapshot, take_snapshot
 from lockstep.data.profile import Profile, finish
 from lockstep.data.sources import DATA_VARIABLE
 from lockstep.decisions import Logged
@@ -19,8 +19,9 @@ from lockstep.errors import DataError, UsageError
 from lockstep.journal import Answered, DecisionLog, InRegistry, layout_of
 from lockstep.monitoring import DriftReport, Limits, Role, Verdict, measure
 from lockstep.monitoring.columns import UNSEEN
+from lockstep.monitoring.scoring import importance, production_on
 from lockstep.monitoring.sides import profile_at
-from lockstep.registry import Registry
+from lockstep.registry import Registry, read_manifest
 from lockstep.serving import Decider
 from tests.training import shop
 from tests.training.conftest import ADA, Shop, write_shoppers
@@ -97,6 +98,25 @@ def test_weights_are_what_the_models_look_at(released: Shop) -> None:
     assert (report.reference.name, report.current.name) == ("shoppers@1", "shoppers@1")
     assert report.verdict is Verdict.QUIET
     assert report.notes == ("Both sides are the same snapshot: there is no newer one. Take one, or name requests.",)
+
+
+def test_weights_are_those_of_training(released: Shop) -> None:
+    """What a model looks at is read from the manifests; of a version whose manifest is older, it is measured now."""
+    state = released.registry.state()
+    production = production_on(released.registry, shop.graph, state.production("shop"), "shoppers")
+    assert production is not None
+    versions = {name: state.staged_model(name) for name in production.looks_at}
+    told = {name: read_manifest(released.registry.objects, one.fact.manifest) for name, one in versions.items() if one}
+    assert production.looks_at == {name: manifest["importance"] for name, manifest in told.items()}
+    assert production.looks_at.keys() == production.members.models.keys()
+    targets = {name: manifest["target"] for name, manifest in told.items()}
+    rows = read_snapshot(released.registry, state.snapshot("shoppers"), "test")
+    known = importance(production, targets, rows.clear())  # no row is asked
+    assert known == measure(released.registry, shop.graph, "shoppers", limits=FEW).weights
+    now = importance(replace(production, looks_at={}), targets, rows)
+    assert now != known
+    assert max(now, key=lambda name: now[name]) == max(known, key=lambda name: known[name])
+    assert importance(replace(production, looks_at={}), targets, rows.clear()) == {}
 
 
 def test_sides_can_be_named(released: Shop, tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def compare(
 def _content(file: InputFile) -> tuple[int, str] | None:
     """What two files share if their bytes are the same; None where that can't be told, or they are empty."""
     etag = (file.etag or "").strip('"').lower()
-    is_hash = len(etag) == _MD5 and all(digit in "0123456789abcdef" for digit in etag)
+    is_hash = file.rows is None and len(etag) == _MD5 and all(digit in "0123456789abcdef" for digit in etag)
     mark = file.sha256 or (etag if is_hash else None)
     return (file.size, mark) if mark and file.size else None
 
@@ -135,11 +135,15 @@ def _content(file: InputFile) -> tuple[int, str] | None:
 def _is_same(old: InputFile, new: InputFile) -> bool:
     if old.sha256 or new.sha256:
         return old.sha256 == new.sha256
-    return (old.size, old.etag, old.version) == (new.size, new.etag, new.version)
+    is_told = old.version is not None and new.version is not None  # a listing of Google or S3 does not tell it
+    if is_told and old.version != new.version:
+        return False
+    return (old.size, old.etag, old.rows) == (new.size, new.etag, new.rows)
 
 
 def _added(file: InputFile, twin: str | None, newest: str, now: Mapping[str, InputFile]) -> Change:
-    path, about = file.path, f"{file.path} ({file.size} bytes)"
+    path = file.path
+    about = f"{path} ({file.size} bytes)" if file.rows is None else f"{path} ({file.rows:,} rows)"
     if twin is not None:
         where = "which is still there: its rows stand there twice" if twin in now else "which is gone: it was renamed"
         says = f"{about} is a duplicate: it holds the same bytes as {twin}, {where}."
@@ -150,6 +154,8 @@ def _added(file: InputFile, twin: str | None, newest: str, now: Mapping[str, Inp
 
 
 def _touched(old: InputFile, new: InputFile, beginning: str | None) -> Change:
+    if new.rows is not None and old.rows is not None:
+        return _touched_table(old, new)
     path, sizes = new.path, f"from {old.size} to {new.size} bytes"
     if beginning is not None and beginning == old.sha256 and new.size > old.size:
         says = f"{path} has grown {sizes}; it begins as before."
@@ -165,8 +171,17 @@ def _touched(old: InputFile, new: InputFile, beginning: str | None) -> Change:
     return Change(kind=Kind.CHANGED, path=path, says=f"{path} was corrected: it went {sizes}{why}.")
 
 
+def _touched_table(old: InputFile, new: InputFile) -> Change:
+    """Of a table only its rows are counted without reading it: it may have grown, or been corrected."""
+    was, now = f"{old.rows:,} rows (version {old.version})", f"{new.rows:,} rows (version {new.version})"
+    if (new.rows or 0) < (old.rows or 0):
+        says = f"{new.path} has shrunk: it had {was}, and has {now}."
+        return Change(kind=Kind.SHRUNK, path=new.path, says=says)
+    return Change(kind=Kind.CHANGED, path=new.path, says=f"{new.path} was changed: it had {was}, and has {now}.")
+
+
 def _states(old: InputFile, new: InputFile) -> str:
-    if old.version != new.version:
+    if old.version and new.version and old.version != new.version:
         return f"version {old.version} became {new.version}"
     return f"etag {old.etag} became {new.etag}"
 

@@ -97,9 +97,39 @@ class CloudFolder:
         except (BaseError, OSError) as error:
             raise self.problem(key, error) from None
 
+    def version(self, key: str) -> tuple[str | None, str | None]:
+        """The etag and the version of an object as it is now.
+
+        Raises:
+            DataError: it can't be asked for, or is gone.
+        """
+        try:
+            answer = obstore.head(self.store.handle, key)
+        except FileNotFoundError:
+            raise DataError(f"{self.said}it was there when the files were listed, and is gone. Try again.") from None
+        except (BaseError, OSError) as error:
+            raise self.problem(key, error) from None
+        return _bare(answer["e_tag"]), answer["version"]
+
     def problem(self, path: str, error: Exception) -> DataError:
         """What to tell somebody who met an error of obstore's."""
         return DataError(self.said + _without_registry(self.store.problem(path, error)))
+
+
+def version_of(path: str, etag: str | None) -> str | None:
+    """The version of a file, where its store keeps one (on Google Cloud: the generation).
+
+    Raises:
+        DataError: it can't be asked for, or has another etag than the one that was listed.
+    """
+    bucket, key = divide(path)
+    now, version = CloudFolder.open(bucket, f"File {path}: ").version(key)
+    if etag and now != etag:
+        raise DataError(
+            f"File {path} was replaced since it was listed (etag {now}, found with {etag}). Let nobody write there"
+            " during a snapshot, and take it again."
+        )
+    return version
 
 
 class CloudFile(io.RawIOBase):

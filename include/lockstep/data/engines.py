@@ -22,7 +22,7 @@ _DIRECT: Final = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _THREADS: Final = "lockstep.data.threads.ThreadsRunner"
 _WORKERS: Final = 2
 _NAMED: Final = 36  # characters of a dataset's name in the name of a job, which has 63 at most
-_GCS: Final = "gs://"
+_GOOGLES: Final = ("gs://", "bigquery://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ def check_submittable(engine: Engine, dataset: Dataset, paths: Iterable[str]) ->
     whose = f'Dataset "{dataset.name}"'
     _check_environment(engine, whose)
     if isinstance(engine, Dataflow):
-        local = next((path for path in paths if not path.startswith(_GCS)), None)
+        local = next((path for path in paths if not path.startswith(_GOOGLES)), None)
         if local is not None:
             raise UsageError(
                 f"{whose}: {local} can't be read from {engine}, and nothing was submitted. Dataflow's workers hold"

@@ -30,14 +30,34 @@ from lockstep import errors
 from lockstep.data.bucket import RAW, Bucket, as_bad, make_bucket
 from lockstep.data.checking import Tally, row_checks
 from lockstep.data.content import content_digest
-from lockstep.data.doubles import tally_of, unique_checks, values_of, view_of
+from lockstep.data.doubles import (
+    runs_of_shared,
+    set_aside,
+    shared_of,
+    soft_ones,
+    tally_of,
+    unique_checks,
+    values_of,
+    view_of,
+)
 from lockstep.data.engines import Runner
 from lockstep.data.profile import profile_of
 from lockstep.data.reading import Shard, chunks_of, expected_rows, shards_of
 from lockstep.data.rows import REASON, parse_rows
-from lockstep.data.runs import FULL_BYTES, FULL_RUN, MOST_CELLS, Run, Share, leave_run, rows_of, shares_of
+from lockstep.data.runs import (
+    FULL_BYTES,
+    FULL_RUN,
+    MOST_CELLS,
+    Run,
+    Share,
+    leave_run,
+    rows_of,
+    shares_of,
+    shares_with_aside,
+)
 from lockstep.data.sources import InputFile
-from lockstep.data.split import buckets_of, hash_keys
+from lockstep.data.split import HASH, buckets_of, hash_keys
+from lockstep.data.tables import chunks_of_table, cut_table, is_table
 from lockstep.declare import Dataset
 from lockstep.errors import LockstepError
 from lockstep.registry import ObjectRef, Objects, sha256_of
@@ -92,7 +112,7 @@ def build_pipeline(
         return Within(uri=uri, scratch=scratch, work=work)
 
     pipeline = beam.Pipeline(runner=runner.name, options=PipelineOptions([*runner.options]))
-    _ = (
+    runs = (
         pipeline
         | "files" >> beam.Create(numbered)
         | "spread files" >> beam.Reshuffle()
@@ -101,7 +121,24 @@ def build_pipeline(
         | "read" >> beam.FlatMap(within(partial(read_shard, dataset, scratch, cells)))
         | "one key" >> beam.Map(under_one_key)
         | "all runs" >> beam.GroupByKey()
-        | "buckets" >> beam.FlatMap(_shares)
+    )
+    shares = runs | "buckets" >> beam.FlatMap(_shares)
+    if soft_ones(dataset):  # which rows are set aside has to be known before any is written
+        met = (
+            runs
+            | "values" >> beam.FlatMap(_shares_of_values)
+            | "spread values" >> beam.Reshuffle()
+            | "meet" >> beam.FlatMap(within(partial(meet_values, dataset, scratch, cells)))
+        )
+        shares = (
+            (runs | "rows" >> beam.FlatMap(_runs_of_rows), met)
+            | "rows and values" >> beam.Flatten()
+            | "one key again" >> beam.Map(under_one_key)
+            | "all met" >> beam.GroupByKey()
+            | "buckets with values" >> beam.FlatMap(_shares_with_aside)
+        )
+    _ = (
+        shares
         | "spread buckets" >> beam.Reshuffle()
         | "write" >> beam.FlatMap(within(partial(write_bucket, dataset, scratch)))
     )
@@ -127,6 +164,8 @@ def cut_file(dataset: Dataset, _: Scratch, element: tuple[str, InputFile]) -> li
         DataError: the file can't be read.
     """
     name, file = element
+    if is_table(file):
+        return cut_table(dataset, file, name)
     return shards_of(dataset.source, file, name)
 
 
@@ -154,7 +193,7 @@ def read_shard(dataset: Dataset, folder: str, cells: int, scratch: Scratch, shar
 
 def _typed(dataset: Dataset, shard: Shard, bad: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """The usable rows of each chunk, with the hash of the key; what can't be used goes to `bad`."""
-    for rows in chunks_of(dataset.source, shard):
+    for rows in chunks_of_table(shard) if is_table(shard.file) else chunks_of(dataset.source, shard):
         try:
             parsed = parse_rows(rows.frame, dataset.schema)
         except errors.DataError as error:
@@ -207,6 +246,20 @@ def _shares(grouped: tuple[int, Iterable[Run]]) -> Iterator[Share]:
         yield from shares_of([run for run in runs if run.check == check])
 
 
+def _shares_of_values(grouped: tuple[int, Iterable[Run]]) -> Iterator[Share]:
+    runs = list(grouped[1])
+    for check in sorted({run.check for run in runs if run.check is not None}):
+        yield from shares_of([run for run in runs if run.check == check])
+
+
+def _runs_of_rows(grouped: tuple[int, Iterable[Run]]) -> Iterator[Run]:
+    return (run for run in grouped[1] if run.check is None)
+
+
+def _shares_with_aside(grouped: tuple[int, Iterable[Run]]) -> Iterator[Share]:
+    return shares_with_aside(list(grouped[1]))
+
+
 def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) -> Iterator[int]:
     """Write one bucket's part, quarantine and summary; whoever does it again finds them there.
 
@@ -214,12 +267,43 @@ def write_bucket(dataset: Dataset, folder: str, scratch: Scratch, share: Share) 
         DataError: `clean` failed, or made what a snapshot can't keep.
     """
     if share.check is not None:
-        tally = tally_of(dataset, share.check, rows_of(scratch, view_of(dataset, share.check), share))
-        _leave_tally(scratch, f"{folder}/{TALLY}values-{share.check}-{share.bucket:05d}.json", tally)
+        _ = _met(dataset, folder, scratch, share, share.check)
         return
-    made = make_bucket(dataset, rows_of(scratch, dataset, share))
+    made = _made(dataset, scratch, share)
     if leave_bucket(scratch, folder, dataset.key, share.bucket, made):
         yield share.bucket
+
+
+def meet_values(dataset: Dataset, folder: str, cells: int, scratch: Scratch, share: Share) -> Iterator[Run]:
+    """Count the values of a bucket that keys share; of a soft check, say in a run whose rows are to be set aside."""
+    place = share.check if share.check is not None else -1
+    shared = _met(dataset, folder, scratch, share, place)
+    if place in soft_ones(dataset) and not shared.is_empty():
+        path = f"{folder}/aside-{place}-{share.bucket:05d}"
+        run = leave_run(scratch, path, "", [runs_of_shared(shared, dataset)], cells)
+        yield replace(run, check=place)
+
+
+def _met(dataset: Dataset, folder: str, scratch: Scratch, share: Share, place: int) -> pl.DataFrame:
+    shared = shared_of(dataset, place, rows_of(scratch, view_of(dataset, place), share))
+    _leave_tally(scratch, f"{folder}/{TALLY}values-{place}-{share.bucket:05d}.json", tally_of(dataset, place, shared))
+    return shared
+
+
+def _made(dataset: Dataset, scratch: Scratch, share: Share) -> Bucket:
+    """What a bucket becomes of its rows, but for those that break a soft check of all rows."""
+    rows = rows_of(scratch, dataset, share)
+    shared = {
+        place: rows_of(scratch, view_of(dataset, place), replace(share, pieces=pieces)) for place, pieces in share.aside
+    }
+    kept, aside = set_aside(dataset, rows, shared) if shared else (rows, None)
+    if aside is None:
+        return make_bucket(dataset, kept)
+    bad = as_bad(aside.drop(HASH))
+    if kept.is_empty():
+        return Bucket(kept=kept, bad=bad)
+    made = make_bucket(dataset, kept)
+    return replace(made, bad=pl.concat([made.bad, bad]))
 
 
 def leave_bucket(scratch: Scratch, folder: str, key: str, bucket: int, made: Bucket) -> bool:

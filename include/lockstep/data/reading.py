@@ -30,18 +30,18 @@ from pyarrow import parquet as arrow_parquet
 from lockstep.data.cloud import BLOCK, CloudFile, is_cloud
 from lockstep.data.rows import REASON
 from lockstep.data.sources import InputFile
-from lockstep.declare import Source
 from lockstep.errors import DataError
+from lockstep.source import BIGQUERY, Source
 
 _CSV_BLOCK: Final = 4 << 20  # bytes; a longer line is an error
-_SLICE: Final = 1 << 16  # rows of a Parquet file
-_SHARD: Final = 1 << 18  # rows of a Parquet file that are worth a reader of their own
+SLICE: Final = 1 << 16  # rows of a Parquet file
+SHARD: Final = 1 << 18  # rows of a Parquet file that are worth a reader of their own
 _SAMPLE: Final = 1 << 16  # bytes
 _SHOWN: Final = 200
 _GZIP: Final = b"\x1f\x8b"
 _ENDS: Final = ("\n", "\r")  # of a line
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
-_RAGGED: Final = {"_line": pl.Int64, "_file": pl.String, "_text": pl.String, REASON: pl.String}
+RAGGED: Final = {"_line": pl.Int64, "_file": pl.String, "_text": pl.String, REASON: pl.String}
 _Item = TypeVar("_Item")
 
 
@@ -49,7 +49,7 @@ _Item = TypeVar("_Item")
 class Shard:
     """What one reader reads of a file: all of it, or `rows` from `start` on, which are the `groups` of a Parquet file.
 
-    `name` tells it from all other shards.
+    `name` tells it from all other shards. Of a table it is a `stream`, whose rows have an Arrow `schema`.
     """
 
     name: str
@@ -57,6 +57,8 @@ class Shard:
     start: int = 0
     rows: int = 0
     groups: tuple[int, ...] = ()
+    stream: str = ""
+    schema: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +85,7 @@ def shards_of(source: Source, file: InputFile, name: str) -> list[Shard]:
     for number, _ in enumerate(sizes):
         groups.append(number)
         rows = sum(sizes[place] for place in groups)
-        if rows >= _SHARD or number == len(sizes) - 1:
+        if rows >= SHARD or number == len(sizes) - 1:
             found.append(
                 Shard(name=f"{name}-{len(found):05d}", file=file, start=start, rows=rows, groups=tuple(groups))
             )
@@ -107,6 +109,8 @@ def expected_rows(source: Source, files: list[InputFile]) -> int:
         DataError: that can't be read.
     """
     largest = max(files, key=lambda file: file.size)
+    if source.format == BIGQUERY:
+        return sum(file.rows or 0 for file in files)
     total = sum(file.size for file in files)
     if source.format == "parquet":
         with _as_parquet(largest) as opened:
@@ -143,7 +147,7 @@ def _parquet_chunks(shard: Shard) -> Iterator[Rows]:
             line += frame.height
             yield Rows(
                 frame=frame.with_columns(_file=pl.lit(shard.file.path), _line=lines),
-                ragged=pl.DataFrame(schema=_RAGGED),
+                ragged=pl.DataFrame(schema=RAGGED),
             )
     _check_unchanged(shard.file)
 
@@ -151,14 +155,14 @@ def _parquet_chunks(shard: Shard) -> Iterator[Rows]:
 def _on_disk(shard: Shard) -> Iterator[pl.DataFrame]:
     """By polars, which takes a fifth of pyarrow's time."""
     file = pl.scan_parquet(shard.file.path, glob=False)
-    for start in range(shard.start, max(shard.start + shard.rows, shard.start + 1), _SLICE):
-        yield file.slice(start, min(_SLICE, shard.start + shard.rows - start)).collect()
+    for start in range(shard.start, max(shard.start + shard.rows, shard.start + 1), SLICE):
+        yield file.slice(start, min(SLICE, shard.start + shard.rows - start)).collect()
 
 
 def _in_cloud(opened: Any, shard: Shard) -> Iterator[pl.DataFrame]:  # noqa: ANN401  pyarrow carries no types
     """By pyarrow, which asks for the ranges that it needs."""
     yield _frame_of(opened.schema_arrow.empty_table())
-    for batch in opened.iter_batches(_SLICE, row_groups=list(shard.groups)):
+    for batch in opened.iter_batches(SLICE, row_groups=list(shard.groups)):
         yield _frame_of(pa.Table.from_batches([batch]))
 
 
@@ -227,7 +231,7 @@ def _ragged(file: InputFile, rows: list[arrow_csv.InvalidRow]) -> pl.DataFrame:
             "_text": [row.text[:_SHOWN] for row in rows],
             REASON: [f"{row.actual_columns} fields where the header has {row.expected_columns}" for row in rows],
         },
-        schema=_RAGGED,
+        schema=RAGGED,
     )
 
 

@@ -8,16 +8,17 @@ Rules:
 """
 
 import platform
-from dataclasses import asdict, fields
+from dataclasses import fields
 from importlib import metadata
 from typing import Final
 
 from lockstep import __version__
 from lockstep.checks import as_json
+from lockstep.data.taking import said_of_source
 from lockstep.declare import Dataset
 from lockstep.registry import digest_of
 
-LAYOUT: Final = 1  # goes up whenever the same files would give other rows, buckets, reasons or profiles
+LAYOUT: Final = 2  # goes up whenever the same files would give other rows, buckets, reasons or profiles
 _LIBRARIES: Final = ("numpy", "polars", "pyarrow")
 _WITHOUT_EFFECT: Final = frozenset(
     {"name", "shared", "deprecated", "deprecated_after", "private", "engine"}
@@ -39,7 +40,7 @@ def recipe_of(dataset: Dataset, code: str | None) -> str | None:
             "python": platform.python_version(),
             "libraries": {name: metadata.version(name) for name in _LIBRARIES},
             "schema": [[name, column.kind, column.nullable] for name, column in dataset.schema.items()],
-            "source": {name: value for name, value in asdict(dataset.source).items() if name != "pattern"},
+            "source": {name: value for name, value in said_of_source(dataset.source).items() if name != "pattern"},
             "settings": {name: said for name, said in settings.items() if name not in _WITHOUT_EFFECT},
             "clean": [getattr(dataset.clean, "__module__", ""), getattr(dataset.clean, "__qualname__", "")],
             "code": code if has_code else "",

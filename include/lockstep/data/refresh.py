@@ -13,20 +13,21 @@ Rules:
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
+from lockstep.data.aging import check_age, newest_of
 from lockstep.data.changes import ADDED, Comparison, Kind, compare, files_in, longer_files
 from lockstep.data.engines import Submission, job_name, runner_of
 from lockstep.data.growth import Base, NotExact, base_of, build_growth, why_inexact
 from lockstep.data.pipeline import run_to_end
 from lockstep.data.recipe import recipe_of
-from lockstep.data.snapshot import DIRECT, finish_snapshot, give_up, start_snapshot, take_snapshot
-from lockstep.data.sources import InputFile, find_files
-from lockstep.data.taking import Found
+from lockstep.data.snapshot import DIRECT, finish_snapshot, give_up, read_parts, start_snapshot, take_snapshot
+from lockstep.data.sources import InputFile
+from lockstep.data.taking import Found, find_inputs
 from lockstep.declare import Dataset
 from lockstep.errors import DataError, ObjectMissing
 from lockstep.places import Direct, Engine, Portable
@@ -58,6 +59,7 @@ class Look:
         comparison: with the files of `last`; None where there is none.
         known: the version whose content these files and this recipe are known to give, if there is one.
         base: what the new files may be added to; None where all files have to be read.
+        newest: of `known`, the newest date of each column that `fresh` looks at.
     """
 
     last: Version[SnapshotTaken] | None
@@ -66,6 +68,7 @@ class Look:
     comparison: Comparison | None
     known: Version[SnapshotTaken] | None
     base: Base | None
+    newest: Mapping[str, str] = field(default_factory=dict)
 
     def sentences(self) -> list[str]:
         """What is to be said of it."""
@@ -105,7 +108,7 @@ def look_at(registry: Registry, dataset: Dataset, code: str | None) -> Look:
     state = registry.state()
     past = state.snapshots.get(dataset.name) or ()
     last = next((past[n] for n in reversed(range(len(past))) if not state.is_removed(past[n])), None)
-    files = tuple(find_files(dataset.source))
+    files = find_inputs(dataset.source)
     if last is None:
         return Look(last=None, code=code, found=Found(files=files), comparison=None, known=None, base=None)
     manifest = read_manifest(registry.objects, last.fact.manifest)
@@ -114,7 +117,10 @@ def look_at(registry: Registry, dataset: Dataset, code: str | None) -> Look:
     comparison = compare(before, files, beginnings)
     recipe = recipe_of(dataset, code)
     is_as_recorded = comparison.is_same and recipe is not None and recipe == manifest.get("recipe")
-    known = last if is_as_recorded else _seen_before(registry, dataset.name, files, recipe)
+    known: Version[SnapshotTaken] | None = last
+    newest: Mapping[str, str] = manifest.get("newest", {})
+    if not is_as_recorded:
+        known, newest = _seen_before(registry, dataset.name, files, recipe)
     base: Base | None = None
     why = ""
     try:
@@ -122,7 +128,7 @@ def look_at(registry: Registry, dataset: Dataset, code: str | None) -> Look:
     except NotExact as reason:
         why = str(reason)
     found = Found(files=files, why=why)
-    return Look(last=last, code=code, found=found, comparison=comparison, known=known, base=base)
+    return Look(last=last, code=code, found=found, comparison=comparison, known=known, base=base, newest=newest)
 
 
 def refresh_snapshot(
@@ -139,13 +145,16 @@ def refresh_snapshot(
     Engines that run elsewhere than this process's own (Flink, Dataflow) always build in full. `code` as for `look_at`.
 
     Raises:
+        CheckFailed: nothing is new, and a hard `fresh` is broken by now.
         DataError, UsageError: as `take_snapshot`.
     """
     look = look_at(registry, dataset, code)
     for sentence in look.sentences():
         _logger.info("%s", sentence)
     if look.known is not None:
-        return Refreshed(version=look.known, is_new=False, how="unchanged", why="", says=tuple(look.sentences()))
+        stale = check_age(registry, dataset, look.known, look.newest)
+        says = (*look.sentences(), *stale)
+        return Refreshed(version=look.known, is_new=False, how="unchanged", why="", says=says)
     before = registry.state().head
     version, how, why = None, "incremental", look.found.why
     if look.base is not None:
@@ -176,34 +185,36 @@ def remember(
     recipe = recipe_of(dataset, code)
     if recipe is None:
         return
-    if version.number == len(registry.state().snapshots[version.name]):
-        manifest = read_manifest(registry.objects, version.fact.manifest)
-        if manifest.get("recipe") == recipe and compare(files_in(manifest), files).is_same:
-            return
+    manifest = read_manifest(registry.objects, version.fact.manifest)
+    is_last = version.number == len(registry.state().snapshots[version.name])
+    if is_last and manifest.get("recipe") == recipe and compare(files_in(manifest), files).is_same:
+        return
     looked = _looked(files, recipe)
-    said = canonical_json({**looked, "dataset": version.name, "digest": version.digest})
+    newest = newest_of(dataset, manifest, read_parts(registry, version))
+    about = {"dataset": version.name, "digest": version.digest, **({"newest": newest} if newest else {})}
+    said = canonical_json({**looked, **about})
     registry.objects.put(f"{inputs_folder(version.name, digest_of(looked))}/{sha256_of(said)}.json", said)
 
 
 def _looked(files: Iterable[InputFile], recipe: str) -> dict[str, Any]:
-    return {"inputs": [asdict(file) for file in files], "recipe": recipe}
+    return {"inputs": [replace(file, as_of=None, version=None).as_json() for file in files], "recipe": recipe}
 
 
 def _seen_before(
     registry: Registry, dataset: str, files: tuple[InputFile, ...], recipe: str | None
-) -> Version[SnapshotTaken] | None:
-    """The version that somebody has found these files to hold, if its own files are still there."""
+) -> tuple[Version[SnapshotTaken] | None, Mapping[str, str]]:
+    """The version that somebody has found these files to hold, if its own files are still there, and newest dates."""
     if recipe is None:
-        return None
+        return None, {}
     state = registry.state()
     past = state.snapshots[dataset]
     for name in registry.objects.names(inputs_folder(dataset, digest_of(_looked(files, recipe)))):
         promised = name.rpartition("/")[2].removesuffix(".json")
-        said = registry.objects.get(ObjectRef(path=name, sha256=promised, size=0))
-        for place in past.places("digest", json.loads(said)["digest"]):
+        said = json.loads(registry.objects.get(ObjectRef(path=name, sha256=promised, size=0)))
+        for place in past.places("digest", said["digest"]):
             if not state.is_removed(past[place]):
-                return past[place]
-    return None
+                return past[place], said.get("newest", {})
+    return None, {}
 
 
 def _base(

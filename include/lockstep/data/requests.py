@@ -20,8 +20,9 @@ from lockstep.data.bucket import clean_rows, turns_of
 from lockstep.data.reading import chunks_of, shards_of
 from lockstep.data.rows import REASON, parse_rows
 from lockstep.data.sources import InputFile, find_files
-from lockstep.declare import Column, Dataset, Source
+from lockstep.declare import Column, Dataset
 from lockstep.errors import DataError, UsageError
+from lockstep.source import Source
 
 _CSV, _PARQUET, _JSON_LINES = (".csv",), (".parquet", ".pq"), (".jsonl", ".ndjson")
 _LINES: Final = 1 << 14

@@ -9,7 +9,7 @@ Rules:
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from lockstep.registry.scratch import Scratch, Span
 FULL_RUN: Final = 1 << 18  # rows
 FULL_BYTES: Final = 64 << 20
 MOST_CELLS: Final = 1 << 12
+Pieces = tuple[tuple[str, str, tuple[Span, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """What one bucket out of `buckets` is made of: `pieces` are path of a run, file, and ranges of bytes."""
+    """What one bucket out of `buckets` is made of: `pieces` are path of a run, file, and ranges of bytes.
+
+    `check` as of a run; `aside`: place of a check → pieces of the runs that say which rows break it.
+    """
 
     bucket: int
     buckets: int
-    pieces: tuple[tuple[str, str, tuple[Span, ...]], ...]
+    pieces: Pieces
     check: int | None = None
+    aside: tuple[tuple[int, Pieces], ...] = ()
 
 
 def leave_run(scratch: Scratch, path: str, file: str, frames: list[pl.DataFrame], cells: int) -> Run:
@@ -80,9 +85,18 @@ def shares_of(runs: list[Run], before: int = 0) -> Iterator[Share]:
     buckets = buckets_of(before + sum(run.rows for run in runs))
     ordered = sorted(runs, key=lambda run: run.path)
     for bucket in range(buckets):
-        pieces = tuple((run.path, run.file, spans) for run in ordered if (spans := _spans(run, bucket, buckets)))
-        if pieces:
+        if pieces := _pieces(ordered, bucket, buckets):
             yield Share(bucket=bucket, buckets=buckets, pieces=pieces, check=ordered[0].check)
+
+
+def shares_with_aside(runs: list[Run]) -> Iterator[Share]:
+    """As `shares_of`, of the runs of rows; the others say which of these rows break a check."""
+    for share in shares_of([run for run in runs if run.check is None]):
+        by_check = {
+            check: _pieces([run for run in runs if run.check == check], share.bucket, share.buckets)
+            for check in sorted({run.check for run in runs if run.check is not None})
+        }
+        yield replace(share, aside=tuple((check, pieces) for check, pieces in by_check.items() if pieces))
 
 
 def rows_of(scratch: Scratch, dataset: Dataset, share: Share) -> pl.DataFrame:
@@ -109,6 +123,10 @@ def _arrow_schema(dataset: Dataset) -> pa.Schema:
 def _batches(data: bytes, schema: pa.Schema) -> Iterator[Any]:
     messages = pa.ipc.MessageReader.open_stream(pa.py_buffer(data))
     return (pa.ipc.read_record_batch(message, schema) for message in messages)
+
+
+def _pieces(runs: list[Run], bucket: int, buckets: int) -> Pieces:
+    return tuple((run.path, run.file, spans) for run in runs if (spans := _spans(run, bucket, buckets)))
 
 
 def _spans(run: Run, bucket: int, buckets: int) -> tuple[Span, ...]:

@@ -26,6 +26,7 @@ from uuid import uuid4
 
 import polars as pl
 
+from lockstep.data.aging import newest_in
 from lockstep.data.bucket import RAW
 from lockstep.data.checking import Tally, check_evaluable
 from lockstep.data.content import content_digest
@@ -35,9 +36,9 @@ from lockstep.data.pipeline import TALLY, close_scratch, is_open, open_scratch, 
 from lockstep.data.profile import finish, merge
 from lockstep.data.recipe import recipe_of
 from lockstep.data.rows import REASON
-from lockstep.data.sources import InputFile, find_files
+from lockstep.data.sources import InputFile, with_versions
 from lockstep.data.split import SPLIT
-from lockstep.data.taking import SPEC, Found, Taking
+from lockstep.data.taking import SPEC, Found, Taking, find_inputs, said_of_source
 from lockstep.data.verdict import Counted, Result, results_of, stop_if_broken
 from lockstep.declare import Dataset
 from lockstep.errors import DataError, UsageError
@@ -127,10 +128,11 @@ def start_snapshot(
         UsageError: workers of the engine could not read the registry, the source or `clean`.
     """
     check(engine, f'Dataset "{dataset.name}"', registry.uri)
-    found = found or Found(files=tuple(find_files(dataset.source)))
+    found = found or Found(files=find_inputs(dataset.source))
     check_submittable(engine, dataset, [file.path for file in found.files])
     check_evaluable(dataset)
-    taking = Taking(dataset=dataset, files=found.files, scratch=f"{SCRATCH}/{name}", code=code, why=found.why)
+    files = with_versions(found.files)
+    taking = Taking(dataset=dataset, files=files, scratch=f"{SCRATCH}/{name}", code=code, why=found.why)
     registry.objects.put(f"{taking.scratch}/{SPEC}", taking.as_json())
     open_scratch(registry.objects, taking.scratch)
     return taking
@@ -239,7 +241,7 @@ def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine
         "quarantined": bad.height,
         "reasons": dict(bad[REASON].value_counts(sort=True).head(100).rows()),
         "clean": dataset.clean and f"{dataset.clean.__module__}.{dataset.clean.__qualname__}",
-        "source": {**asdict(dataset.source), "files": [asdict(file) for file in files]},
+        "source": {**said_of_source(dataset.source), "files": [file.as_json() for file in files]},
         "recipe": recipe_of(dataset, taking.code),
         "usable": rows + met,
         "contents": {str(summary["bucket"]): summary["content"] for summary in summaries},
@@ -247,7 +249,7 @@ def _assemble(registry: Registry, taking: Taking, origin: Origin, engine: Engine
         "libraries": {name: importlib.metadata.version(name) for name in ("apache-beam", "polars", "pyarrow")},
         "engine": str(engine),
         "origin": asdict(origin),
-        **({"checks": [result.as_json() for result in results]} if results else {}),
+        **({"checks": [result.as_json() for result in results], "newest": newest_in(results)} if results else {}),
     }
     ref = _put_manifest(objects, folder, manifest, refs, finish(profile), buffer.getvalue())
     return SnapshotTaken(dataset=dataset.name, digest=digest, manifest=ref, rows=rows, quarantined=bad.height)

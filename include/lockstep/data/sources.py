@@ -5,32 +5,40 @@ Rules:
 - A pattern means the same everywhere: `*` and `?` stop at a "/", `**` does not, and hidden files are not meant.
 - Each file is recorded as it was found. A local one with its SHA-256; one in a cloud with the etag that the store keeps
   of it, since a hash would need a second download. Whoever reads it refuses bytes of another etag.
+- The version (generation) of a file in a cloud is asked for before it is read, and not when it is looked at.
 """
 
 import glob
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from hashlib import file_digest
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
-from lockstep.data.cloud import CloudFolder, Found, divide, is_cloud
-from lockstep.declare import Source
+from lockstep.data.cloud import CloudFolder, Found, divide, is_cloud, version_of
 from lockstep.errors import DataError
+from lockstep.source import Source
 
 DATA_VARIABLE: Final = "LOCKSTEP_DATA"
 _FILE: Final = "file://"
 _MAGIC: Final = frozenset("*?[")
+_OF_TABLES: Final = ("rows", "as_of")
+_AT_ONCE: Final = 16  # requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFile:
-    """One file of a source: size in bytes, and either its SHA-256 in hex or, in a cloud, the store's etag.
+    """One file, or one table, of a source: size in bytes, and its SHA-256 in hex or, in a cloud, the store's etag.
 
-    `version` is the store's number of this state of the object, where it keeps one (on Google Cloud: the generation).
+    Attributes:
+        version: the store's number of this state of the object, where it keeps one (on Google Cloud: the generation);
+            of a table, when it was last changed.
+        rows: of a table, how many it has.
+        as_of: of a table, the moment whose state is read; a later moment, before the next change, has the same rows.
     """
 
     path: str
@@ -38,6 +46,12 @@ class InputFile:
     sha256: str | None = None
     etag: str | None = None
     version: str | None = None
+    rows: int | None = None
+    as_of: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What a manifest keeps; what tables alone have is left out of a file."""
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in _OF_TABLES}
 
 
 def find_files(source: Source) -> list[InputFile]:
@@ -59,6 +73,19 @@ def find_files(source: Source) -> list[InputFile]:
             " pattern."
         )
     return files
+
+
+def with_versions(files: Iterable[InputFile]) -> tuple[InputFile, ...]:
+    """The same files; those in a cloud with the version that its store keeps, which no listing of Google or S3 tells.
+
+    Raises:
+        DataError: a file is gone, or was replaced.
+    """
+    found = tuple(files)
+    asked = [file for file in found if is_cloud(file.path) and file.version is None]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        told = dict(zip(asked, pool.map(lambda file: version_of(file.path, file.etag), asked), strict=True))
+    return tuple(replace(file, version=told.get(file, file.version)) for file in found)
 
 
 def _in_folder(root: str, pattern: str, said: str) -> tuple[str, list[InputFile]]:

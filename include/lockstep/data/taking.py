@@ -13,10 +13,12 @@ from functools import partial, reduce
 from typing import Any, Final
 
 from lockstep.checks import as_json, from_json
-from lockstep.data.sources import InputFile
-from lockstep.declare import COLUMN_TYPES, Dataset, HashSplit, Source
+from lockstep.data.sources import InputFile, find_files
+from lockstep.data.tables import find_tables
+from lockstep.declare import COLUMN_TYPES, Dataset, HashSplit
 from lockstep.errors import UsageError
 from lockstep.registry import Objects
+from lockstep.source import BIGQUERY, Source
 
 SPEC: Final = "spec.json"
 _TYPES: Final = {kind: plain for plain, kind in COLUMN_TYPES.items()}
@@ -54,7 +56,7 @@ class Taking:
         clean = dataset.clean and f"{dataset.clean.__module__}:{dataset.clean.__qualname__}"
         said: dict[str, Any] = {
             "name": dataset.name,
-            "source": asdict(dataset.source),
+            "source": said_of_source(dataset.source),
             "key": dataset.key,
             "columns": [[name, column.kind, column.nullable] for name, column in dataset.schema.items()],
             "clean": clean,
@@ -62,9 +64,23 @@ class Taking:
         }
         if dataset.checks:
             said["checks"] = [as_json(check) for check in dataset.checks]
-        files = [asdict(file) for file in self.files]
+        files = [file.as_json() for file in self.files]
         where = {"scratch": self.scratch, "code": self.code, "why": self.why}
         return json.dumps({"dataset": said, "files": files, **where}, ensure_ascii=False).encode()
+
+
+def find_inputs(source: Source) -> tuple[InputFile, ...]:
+    """The files, or tables, of a source as they are now, in the order of their names.
+
+    Raises:
+        DataError: there is none, or one can't be read.
+    """
+    return tuple(find_tables(source) if source.format == BIGQUERY else find_files(source))
+
+
+def said_of_source(source: Source) -> dict[str, str]:
+    """A source as JSON values."""
+    return {name: value for name, value in asdict(source).items() if value is not None}
 
 
 def read_taking(objects: Objects, scratch: str) -> Taking:

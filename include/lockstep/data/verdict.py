@@ -8,7 +8,7 @@ Rules:
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final
 
@@ -33,13 +33,17 @@ class Counted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one check. `rows`: how many break it; None where it looks at no single row."""
+    """What became of one check. `rows`: how many break it; None where it looks at no single row.
+
+    `newest`: of `fresh`, the newest date.
+    """
 
     check: Check
     rows: int | None
     is_kept: bool
     stops: bool
     says: str
+    newest: date | None = None
 
     def as_json(self) -> dict[str, Any]:
         """As it stands in a manifest."""
@@ -87,7 +91,7 @@ def _result(check: Check, counted: Counted) -> Result:
             said = f"{counted.quarantined} of {all_rows} rows are set aside"
             return _share(check, counted.quarantined, all_rows, said)
         case Rule.FRESH:
-            return _fresh(check, counted)
+            return fresh_result(check, counted.tally.newest.get(check.columns[0]), counted.today)
         case Rule.ROWS_CHANGE:
             return _rows_change(check, counted)
         case _:
@@ -100,7 +104,7 @@ def _rows(check: Check, counted: Counted) -> Result:
         return _settled(check, "no row breaks it", 0, is_kept=True)
     file, line, reason = broken.first
     said = f"{broken.rows} of {counted.tally.rows} rows break it, first {file}, line {line}: {reason}"
-    if check.rule is Rule.UNIQUE or check.weight is Weight.HARD:
+    if check.weight is Weight.HARD:
         return _settled(check, said, broken.rows, is_kept=False)
     stops = check.stop_above is not None and broken.rows > check.stop_above * counted.tally.rows
     return Result(check=check, rows=broken.rows, is_kept=False, stops=stops, says=said)
@@ -110,13 +114,13 @@ def _share(check: Check, part: int, whole: int, said: str) -> Result:
     return _settled(check, said, part, is_kept=part <= (check.at_most or 0) * whole)
 
 
-def _fresh(check: Check, counted: Counted) -> Result:
-    newest = counted.tally.newest.get(check.columns[0])
+def fresh_result(check: Check, newest: date | None, today: date) -> Result:
+    """What `fresh` says on a day."""
     if newest is None:
         return _settled(check, f'there is no date in "{check.columns[0]}"', None, is_kept=False)
-    age = counted.today - newest
-    said = f"the newest date is {newest}, {age.days} days before {counted.today}"
-    return _settled(check, said, None, is_kept=age <= check.within)
+    age = today - newest
+    said = f"the newest date is {newest}, {age.days} days before {today}"
+    return replace(_settled(check, said, None, is_kept=age <= check.within), newest=newest)
 
 
 def _rows_change(check: Check, counted: Counted) -> Result:

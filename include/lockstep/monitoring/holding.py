@@ -180,7 +180,7 @@ def _scored(old: Side, new: Side, lens: Lens, limits: Limits, answered: _Shares 
         first, second = numbers_of(one[name]), numbers_of(other[name])
         found.scores.append(_filled(_empty(name, first, second, Role.SCORE), first, second, limits))
     found.decisions = list(_decisions(before, now if answered is None else answered, limits))
-    found.weights = importance(members, lens.targets, old.unseen)
+    found.weights = importance(lens.production, lens.targets, old.unseen)
     return found
 
 

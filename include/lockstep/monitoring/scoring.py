@@ -4,14 +4,15 @@ Rules:
 - Both sides are scored by the same versions, those in production, on rows that they were not trained on; so a shift is
   one of the rows.
 - What was decided is taken from the decision log where that is the current side, of the release in production alone.
-- Importance is that of permutation: how much worse a model gets where a column's values are dealt out anew.
+- Importance is what was measured at training, of permutation: how much worse a model gets where a column's values are
+  dealt out anew.
 """
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -24,22 +25,23 @@ from lockstep.declare import Task
 from lockstep.graph import Graph
 from lockstep.journal import read_decisions
 from lockstep.registry import Registry, Release, read_manifest
-from lockstep.training import Predictor
+from lockstep.training.importance import IMPORTANCE, importance_of
 
 Floats = NDArray[np.float64]
 _MOST_CLASSES: Final = 10
 _BINARY: Final = 2
-_ROWS: Final = 2_000  # on which importance is measured
-_TIMES: Final = 3  # that each column is dealt out anew
-_LEAST: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Production:
-    """The release in production of a group, and of its models those on one dataset."""
+    """The release in production of a group, and of its models those on one dataset.
+
+    `looks_at`: model → column → share of what it looks at, of versions whose manifest tells it.
+    """
 
     release: Release
     members: Members
+    looks_at: Mapping[str, Mapping[str, float]]
 
 
 def production_on(registry: Registry, graph: Graph, release: Release | None, dataset: str) -> Production | None:
@@ -53,7 +55,15 @@ def production_on(registry: Registry, graph: Graph, release: Release | None, dat
     manifest = read_manifest(registry.objects, release.manifest)
     names = {model.name for model in graph.group(release.group).models if model.dataset == dataset}
     members = Loader(registry, graph).load(release.digest, manifest).only(names)
-    return Production(release=release, members=members) if members.models else None
+    if not members.models:
+        return None
+    state = registry.state()
+    told = {
+        name: read_manifest(registry.objects, state.model_by_digest(name, model.digest).fact.manifest).get(IMPORTANCE)
+        for name, model in members.models.items()
+    }
+    looks_at = {name: share for name, share in told.items() if share}
+    return Production(release=release, members=members, looks_at=looks_at)
 
 
 def scores_of(members: Members, rows: pl.DataFrame) -> dict[str, Floats]:
@@ -127,55 +137,21 @@ def _answers(registry: Registry, group: str, since: datetime, release: str) -> I
 # ------------------------------------------------------------------------------------------------ what models look at
 
 
-def importance(members: Members, targets: Mapping[str, str], rows: pl.DataFrame) -> dict[str, float]:
+def importance(production: Production, targets: Mapping[str, str], rows: pl.DataFrame) -> dict[str, float]:
     """Which share of what the models look at is a column; the mean over the models, and 1 in sum.
 
-    The increase of a model's loss where the column is dealt out anew among the rows: logarithmic of a classification,
-    squared of a regression. Columns that it builds other models' predictions on count through these. Sources: L.
-    Breiman, Random forests, Machine Learning 45 (2001) 5-32; A. Fisher, C. Rudin, F. Dominici, All models are wrong,
-    but many are useful, JMLR 20 (2019) 177.
+    As it was measured when a model was trained (`lockstep.training.importance`); of a version whose manifest is older
+    than that, it is measured now.
 
     Args:
-        members: the models.
+        production: the models.
         targets: model → the column that it predicts.
         rows: with labels, which no model was trained on.
     """
-    shares = [
-        found
-        for name, model in members.models.items()
-        if (found := _importance(model, targets[name], rows)) is not None
-    ]
-    names = dict.fromkeys(name for share in shares for name in share)
-    return {name: sum(share.get(name, 0.0) for share in shares) / len(shares) for name in names}
-
-
-def _importance(model: Predictor, target: str, rows: pl.DataFrame) -> dict[str, float] | None:
-    """None where nothing can be learned from these rows."""
-    known = rows.filter(pl.col(target).is_not_null()) if target in rows.columns else rows.clear()
-    if model.task is Task.CLASSIFICATION:
-        known = known.filter(pl.col(target).is_in(list(model.classes)))
-    known = known.head(_ROWS)
-    if known.is_empty():
-        return None
-    dice, before = np.random.default_rng(0), _loss(model, target, known)
-    grown: dict[str, float] = {}
-    for name in [name for name in known.columns if name in features_of(model)]:
-        orders = [dice.permutation(known.height) for _ in range(_TIMES)]
-        losses = [_loss(model, target, known.with_columns(known[name].gather(order))) for order in orders]
-        grown[name] = max(float(np.mean(losses)) - before, 0.0)
-    total = sum(grown.values())
-    return {name: value / total for name, value in grown.items()} if total else None
-
-
-def _loss(model: Predictor, target: str, rows: pl.DataFrame) -> float:
-    scores, truth = model.scores(rows), rows[target].to_list()
-    if model.task is Task.REGRESSION:
-        return float(np.mean((scores[:, 0] - np.asarray(truth, dtype=np.float64)) ** 2))
-    place: dict[Any, int] = {label: column for column, label in enumerate(model.classes)}
-    own = scores[np.arange(len(truth)), [place[label] for label in truth]]
-    return float(-np.mean(np.log(np.maximum(own, _LEAST))))
-
-
-def features_of(model: Predictor) -> set[str]:
-    """The columns that a model looks at, itself or through those that it builds on."""
-    return set(model.features).union(*(features_of(above) for above in model.upstream))
+    found = []
+    for name, model in production.members.models.items():
+        known = production.looks_at.get(name)
+        share = known if known is not None else importance_of(model, targets[name], rows)
+        found += [share] if share else []
+    names = dict.fromkeys(name for share in found for name in share)
+    return {name: sum(share.get(name, 0.0) for share in found) / len(found) for name in names}

@@ -18,6 +18,7 @@ from lockstep.errors import TrainingError
 from lockstep.training.evaluate import evaluate
 from lockstep.training.features import Lesson, make_features
 from lockstep.training.fit import fit
+from lockstep.training.importance import spread_of
 from lockstep.training.predictor import Predictor
 from lockstep.training.storage import dump, load
 
@@ -34,6 +35,7 @@ class Learned:
         dtypes: of the features.
         rows: with a known target, by split.
         metrics: by split, of those that were not learned from.
+        scores: how scores are spread, by split, of the same.
         test: features of the test split.
     """
 
@@ -43,6 +45,7 @@ class Learned:
     dtypes: dict[str, str]
     rows: dict[str, int]
     metrics: dict[str, dict[str, float | None]]
+    scores: dict[str, dict[str, Any]]
     test: pl.DataFrame
 
 
@@ -81,13 +84,13 @@ def learn(
     )
     again = load(data, types, f'Model "{lesson.model}"', own)
     _check_same(lesson, again, estimator, parts["test"][0].head(_CHECKED_ROWS))
-    metrics = {
-        split: evaluate(
-            lesson.task, classes, truth.to_numpy(), predictor.scores_of(frame) if len(truth) else np.empty((0, 1))
-        )
-        for split, (frame, truth) in parts.items()
-        if split != "train"
-    }
+    metrics, spreads = dict[str, dict[str, float | None]](), dict[str, dict[str, Any]]()
+    for split, (frame, truth) in parts.items():
+        if split == "train":
+            continue
+        scores = predictor.scores_of(frame) if len(truth) else np.empty((0, 1))
+        metrics[split] = evaluate(lesson.task, classes, truth.to_numpy(), scores)
+        spreads[split] = spread_of(classes, scores) if len(truth) else {}
     return Learned(
         predictor=predictor,
         data=data,
@@ -95,6 +98,7 @@ def learn(
         dtypes={name: str(dtype) for name, dtype in features.schema.items()},
         rows={split: len(truth) for split, (_, truth) in parts.items()},
         metrics=metrics,
+        scores=spreads,
         test=parts["test"][0],
     )
 

@@ -25,6 +25,7 @@ from lockstep.registry.removal import check_kept
 from lockstep.training.convert import Converted, convert
 from lockstep.training.evaluate import missed
 from lockstep.training.fit import build_estimator
+from lockstep.training.importance import IMPORTANCE, importance_of
 from lockstep.training.learn import Learned, learn
 from lockstep.training.plan import Plan, plan_training
 from lockstep.training.portable import ONNX, ONNX_FILE, load_scorer
@@ -157,6 +158,8 @@ def carry_out(
         "parameters": plan.parameters,
         "origin": asdict(origin),
         ONNX: converted.told,
+        "scores": learned.scores,
+        IMPORTANCE: importance_of(learned.predictor, plan.lesson.target, _unseen(rows)),
     }
     files = {FILE: learned.data} | ({ONNX_FILE: converted.data} if converted.data is not None else {})
     trained = _store(registry, plan, learned, record, files, snapshot)
@@ -169,6 +172,11 @@ def carry_out(
     state = registry.state()
     earlier = None if entry else _known(state, plan, origin)
     return Training(version=earlier or state.model_by_digest(plan.model, trained.digest), is_new=entry is not None)
+
+
+def _unseen(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows by which nothing was fitted, and nothing is judged that is compared later."""
+    return rows.filter(pl.col(SPLIT) == "validation").drop(SPLIT)
 
 
 def _known(state: State, plan: Plan, origin: Origin) -> Version[ModelTrained] | None:

@@ -1,0 +1,121 @@
+"""How often quiet months alarm, and whether the competitor is found: `python -m bench.drift.quiet -n 200`.
+
+Rules:
+- A history is a seed: 7,000 customers, month after month, each held against the one before, as somebody would who takes
+  a snapshot a month. Without a competitor, months 2 to 25 should be quiet; with one, who opens in month 4 as in the
+  demo, that month should not be, held against month 3 or month 1.
+- What becomes of a competitor who opens in month 26 only is counted apart. By then many who take fibre have left, so
+  that there are fewer to lure away, and the label moves less.
+- A line of JSON for each history stands in the file that is named, so that a run which was ended goes on where it was.
+- The rate has an upper bound beside it: none in 4,800 is not never (the exact bound of Clopper and Pearson).
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice, pairwise, starmap
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import polars as pl
+from scipy.stats import beta
+
+from demo.simulate import COMPETITOR_OPENS, CUSTOMERS, months
+from groups.churn import clean_customers, customers
+from lockstep.data import parse_rows
+from lockstep.monitoring import DriftReport, Verdict, measure_rows
+
+HISTORIES: Final = 200
+QUIET: Final = 24  # months of a history
+FIRST_SEED: Final = 5_000  # any
+LABELS: Final = ("Churn", "Contract")
+_SURE: Final = 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """One seed.
+
+    Attributes:
+        alarms: quiet month → what was said of it, where it alarmed.
+        found: whether the month of the competitor alarmed: against the month before, against month 1, and in month 26.
+        moved: by how much the share of those who left moved in each of these.
+    """
+
+    seed: int
+    alarms: dict[str, str]
+    found: list[bool]
+    moved: list[float]
+
+
+def history(seed: int, size: int = CUSTOMERS) -> History:
+    """Hold each month against the one before."""
+    late = map(_cleaned, islice(months(size, seed, opens=QUIET + 2), QUIET + 2))
+    *quiet, last = starmap(_held, pairwise(late))
+    first, _, before, opened = map(_cleaned, islice(months(size, seed), COMPETITOR_OPENS))
+    reports = [_held(before, opened), _held(first, opened), last]
+    return History(
+        seed=seed,
+        alarms={str(month): one.says for month, one in enumerate(quiet, 2) if one.verdict is Verdict.DRIFT},
+        found=[one.verdict is Verdict.DRIFT for one in reports],
+        moved=[one.column(LABELS[0]).moved or 0.0 for one in reports],
+    )
+
+
+def histories(count: int, kept: Path) -> Iterator[History]:
+    """So many of them; those that stand in the file are not made again."""
+    known = [History(**json.loads(line)) for line in kept.read_text().splitlines()] if kept.exists() else []
+    by_seed = {one.seed: one for one in known}
+    for seed in range(FIRST_SEED, FIRST_SEED + count):
+        if seed not in by_seed:
+            by_seed[seed] = history(seed)
+            with kept.open("a") as file:
+                file.write(json.dumps(asdict(by_seed[seed]), sort_keys=True) + "\n")
+        yield by_seed[seed]
+
+
+def at_most(alarms: int, looks: int) -> float:
+    """The upper end of the exact interval for a rate (C. J. Clopper, E. S. Pearson, Biometrika 26, 1934), one-sided."""
+    return float(beta.ppf(_SURE, alarms + 1, looks - alarms))
+
+
+def lines(found: list[History]) -> list[str]:
+    """What is to be said of them."""
+    looks, alarms = QUIET * len(found), sum(len(one.alarms) for one in found)
+    hit = sum(bool(one.alarms) for one in found)
+    ways = ("held against the month before", "held against month 1", f"if it is month {QUIET + 2} only")
+    rate = f"{alarms / looks:.2%}; with 95 % certainty at most {at_most(alarms, looks):.2%}"
+    return [
+        f"{len(found)} histories of {CUSTOMERS} customers, {looks} quiet months:",
+        f"{alarms} false alarms ({rate}), in {hit} histories",
+        *(
+            f"month of the competitor, {way}: found {sum(one.found[place] for one in found)} of {len(found)} times; "
+            f"{LABELS[0]} moves by {median(one.moved[place] for one in found):.1%} (median)"
+            for place, way in enumerate(ways)
+        ),
+        *(f"seed {one.seed}, month {month}: {says}" for one in found for month, says in one.alarms.items()),
+    ]
+
+
+def _held(before: pl.DataFrame, now: pl.DataFrame) -> DriftReport:
+    return measure_rows(before, now, dataset=customers.name, key=customers.key, labels=LABELS)
+
+
+def _cleaned(text: pl.DataFrame) -> pl.DataFrame:
+    return clean_customers(parse_rows(text, customers.schema).good)
+
+
+def main() -> None:
+    """Print the rates."""
+    parser = argparse.ArgumentParser(prog="python -m bench.drift.quiet", description=__doc__)
+    parser.add_argument("-n", "--histories", type=int, default=HISTORIES, help=f"seeds; default: {HISTORIES}")
+    parser.add_argument("--kept", type=Path, default=Path(".cache/quiet.jsonl"), help="the file of histories")
+    options = parser.parse_args()
+    options.kept.parent.mkdir(parents=True, exist_ok=True)
+    print("\n".join(lines(list(histories(options.histories, options.kept)))))
+
+
+if __name__ == "__main__":
+    main()

@@ -26,7 +26,8 @@ class Decisions:
 
     def __init__(self, url: str, *, token: str = "") -> None:
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=10, headers={"Authorization": f"Bearer {token}"} if token else {})
+        shown = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=url, timeout=10, headers=shown)
 
     def wait_for(self, group: str, release: str, *, timeout: float = 60.0) -> None:
         """Return once a group is answered from a release (its digest).

@@ -122,7 +122,7 @@ class Container:
         with tempfile.NamedTemporaryFile("w", suffix=".password") as file:
             file.write(said["POSTGRES_PASSWORD"])
             file.flush()
-            os.chmod(file.name, 0o644)
+            Path(file.name).chmod(0o644)
             command = [initdb(), "-D", folder, "-U", said["POSTGRES_USER"], "-A", "scram-sha-256"]
             command += [f"--pwfile={file.name}", "--no-instructions"]
             subprocess.run(command, check=True, capture_output=True, cwd="/", **self._as_user)
@@ -139,7 +139,9 @@ class Containers:
         all: by name; a service with several replicas has `name-1`, `name-2` and so on.
     """
 
-    def __init__(self, values: Mapping[str, str], *, timeout: float = 240.0, changes: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, values: Mapping[str, str], *, timeout: float = 240.0, changes: Mapping[str, str] | None = None
+    ) -> None:
         """`changes` are variables of the environment that win over the file's, for all of Airflow's services."""
         # PostgreSQL's user has to reach its folder, which it can't in pytest's
         self._folder = Path(tempfile.mkdtemp(prefix="lockstep-compose-"))

@@ -1,4 +1,4 @@
-"""docker-compose.yaml as processes, the same for all tests of this folder: values for its variables, and who strikes."""
+"""For docker-compose.yaml as processes: values for its variables, a patient client, and who strikes."""
 
 import base64
 import os
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import httpx
 import psutil
@@ -75,7 +75,7 @@ class Striker:
     _known: set[str] = field(default_factory=set)
     _over: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> "Striker":
+    def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._strike, daemon=True)
         self._thread.start()
         return self

@@ -51,10 +51,11 @@ def template() -> dict[str, str]:
 def test_every_part_of_airflow_runs(services: dict[str, dict[str, Any]]) -> None:
     """Each part of Airflow, its database, broker and set-up, the decision API and a store is a service; no more is."""
     assert set(services) == AIRFLOW | OTHERS
-    words = {name: " ".join(command) if isinstance(command := services[name]["command"], list) else command for name in AIRFLOW}
     for name in AIRFLOW:
+        command = services[name]["command"]
+        words = command if isinstance(command, str) else " ".join(command)
         part = name.removeprefix("airflow-").replace("apis", "api-s").replace("worker", "celery worker")
-        assert re.search(rf"(^|airflow ){part}\b", words[name]), words[name]
+        assert re.search(rf"(^|airflow ){part}\b", words), words
 
 
 def test_tasks_run_on_several_workers(services: dict[str, dict[str, Any]]) -> None:
@@ -247,7 +248,7 @@ def test_decisions_are_ready_with_their_releases(services: dict[str, dict[str, A
 
 
 def test_variables_are_in_the_template() -> None:
-    """Each variable but the registry's place refuses to be empty, and stands in .env.example without a value; no other."""
+    """Each variable but the registry's place refuses to be empty, and is blank in .env.example; no other is there."""
     variables = list(VARIABLE.finditer(FILE.read_text(encoding="utf-8")))
     optional = {variable["name"] for variable in variables if not variable["rule"].startswith(":?")}
     assert optional == {"LOCKSTEP_REGISTRY"}

@@ -338,6 +338,12 @@ def test(environment: Environment, arguments: Sequence[str]) -> int:
     return _python(environment, "pytest", arguments or ["-n", number, "--dist", "loadfile", "--no-loadscope-reorder"])
 
 
+def fresh(environment: Environment, arguments: Sequence[str]) -> int:
+    """Install the wheel in fresh environments: every Python that is here, oldest and newest dependencies."""
+    os.environ["LOCKSTEP_FRESH"] = "all"
+    return _python(environment, "pytest", ["tests/install", *arguments])
+
+
 def bench(environment: Environment, arguments: Sequence[str]) -> int:
     """Run the benchmarks."""
     return _python(environment, "bench", arguments)
@@ -391,6 +397,7 @@ COMMANDS = {
     "lint": Command(lint, takes_arguments=False),
     "check": Command(check),
     "bench": Command(bench),
+    "fresh": Command(fresh),
     "lock": Command(lock),
 }
 

@@ -102,7 +102,7 @@ def read(
 
     Raises:
         ValueMissing: a value is not there.
-        ProgramMissing: PostgreSQL, Redis or another program is not installed.
+        ProgramMissing: PostgreSQL, Redis or another program that a service runs is not installed.
     """
     wanted = {name: found for name, found in place.services.items() if profile in found.get("profiles", [profile])}
     return {name: _service(name, found, place, values, store or {}) for name, found in wanted.items()}
@@ -128,7 +128,7 @@ def _service(
             if target.startswith("/opt/airflow/")
         },
         after={other: how["condition"] for other, how in found.get("depends_on", {}).items()},
-        health=[_installed(health[0]), *health[1:]] if health else [],
+        health=health,
         stays=found["restart"] != "no",
         replicas=found.get("deploy", {}).get("replicas", 1),
     )

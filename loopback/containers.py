@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from secrets import token_hex
 from types import TracebackType
@@ -24,7 +24,8 @@ from typing import Any, Final, Self
 import psutil  # type: ignore[import-untyped]
 
 from demo import sessions
-from loopback.compose import Place, Service, hostname, initdb, read, surroundings
+from loopback.compose import INSTALL, Place, Service, hostname, initdb, read, surroundings
+from loopback.servers import ProgramMissing
 
 __all__ = ["Container", "Containers", "NotStarted"]
 
@@ -103,8 +104,11 @@ class Container:
         """Whether its health check says so now."""
         if not self.starts or self.status() is not None:
             return False
-        checked = subprocess.run(self.service.health, env=self.environment, capture_output=True, check=False, cwd="/")
-        return checked.returncode == 0
+        try:
+            done = subprocess.run(self.service.health, env=self.environment, capture_output=True, check=False, cwd="/")
+        except FileNotFoundError as error:
+            raise ProgramMissing(self.service.health[0], INSTALL) from error
+        return done.returncode == 0
 
     def last_words(self) -> str:
         """The end of its log."""
@@ -136,18 +140,27 @@ class Containers:
 
     Attributes:
         place: where they live on this machine.
+        services: those that run, by name; `without` leaves some out, as `docker compose up SERVICE …` does.
         all: by name; a service with several replicas has `name-1`, `name-2` and so on.
     """
 
     def __init__(
-        self, values: Mapping[str, str], *, timeout: float = 240.0, changes: Mapping[str, str] | None = None
+        self,
+        values: Mapping[str, str],
+        *,
+        store: Mapping[str, str] | None = None,
+        changes: Mapping[str, str] | None = None,
+        without: Collection[str] = (),
+        timeout: float = 240.0,
     ) -> None:
-        """`changes` are variables of the environment that win over the file's, for all of Airflow's services."""
+        """`store` is what store.env says; `changes` win over the file's environment, for all of Airflow's services."""
         # PostgreSQL's user has to reach its folder, which it can't in pytest's
         self._folder = Path(tempfile.mkdtemp(prefix="lockstep-compose-"))
         self._folder.chmod(0o755)
         self.place = Place(self._folder)
-        self.services = read(self.place, values)
+        self.services = {
+            name: service for name, service in read(self.place, values, store=store).items() if name not in without
+        }
         self.all: dict[str, Container] = {}
         for service in self.services.values():
             for number in range(1, service.replicas + 1):

@@ -131,3 +131,14 @@ def test_drift_is_set_beside_its_peers_or_says_how_to_install_them(found: Callab
         assert there or any(f"bench-{peer} && uv pip install" in note for note in report["notes"])
     assert any(note.startswith("ours (the verdict is drift)") and " of 1 found" in note for note in report["notes"])
     assert report["aims"][1]["value"] is not None
+
+
+@pytest.mark.standalone
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_waiting_gates_are_set_beside_gates_that_each_read_for_themselves(found: Callable[[str], Report]) -> None:
+    """All gates wait in one triggerer and wake; with one reader they ask the store less than the peer does."""
+    rows = {row["what"]: row for row in figures(found("l"))}
+    assert "promotion's entry → gate open, median" in rows
+    asked = rows["requests while waiting"]
+    assert asked["ours"] < asked["peer"]

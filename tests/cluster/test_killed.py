@@ -12,7 +12,7 @@ from demo.service import Decisions
 from demo.story import Story
 from demo.surroundings import alone
 from lockstep.registry import Registry
-from lockstep.upkeep import verify
+from lockstep.upkeep import Severity, verify
 from loopback.compose import ROOT, ValueMissing
 from loopback.containers import Containers
 from tests.cluster.conftest import Blow, PatientRest, Striker, until, values
@@ -96,5 +96,8 @@ def _check_log(registry: Registry) -> None:
     kinds = Counter(entry.fact.kind for entry in registry.log.entries())
     expected = Counter(snapshot_taken=2, model_trained=5, threshold_tuned=6, promoted=4, released=2, rolled_back=1)
     assert kinds == expected
-    assert [len(release.members) for release in registry.state().releases["churn"]] == [4, 4]
-    assert list(verify(registry)) == []
+    releases = registry.state().releases["churn"]  # the rollback is the third
+    assert [len(release.members) for release in releases] == [4, 4, 4]
+    assert releases[2].members == releases[0].members
+    # what a killed task has left half-done is a note, and goes by `lockstep retain`
+    assert [found.as_text() for found in verify(registry) if found.severity is Severity.ERROR] == []

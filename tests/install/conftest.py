@@ -1,5 +1,6 @@
 """Fresh virtual environments with the wheel in them, and a small team that uses it."""
 
+import contextlib
 import csv
 import json
 import os
@@ -65,9 +66,13 @@ class Fresh:
         )
 
     def json(self, *words: str | Path) -> Any:  # noqa: ANN401  any JSON
-        """The same, for a program that prints a JSON document last."""
-        said = self.run(*words)
-        return json.loads(said[min(place for sign in "[{" if (place := said.find(sign)) >= 0) :])
+        """The same, for a program that prints a JSON document, behind whatever else it has to say."""
+        lines = self.run(*words).splitlines()
+        for place, line in enumerate(lines):
+            if line.startswith(("[", "{")):
+                with contextlib.suppress(json.JSONDecodeError):
+                    return json.loads("\n".join(lines[place:]))
+        raise AssertionError(f"{' '.join(map(str, words))} prints no JSON: {lines}")
 
     def packages(self) -> dict[str, str]:
         """What is installed, by name."""

@@ -59,6 +59,7 @@ def test_beside_an_airflow(python: str, resolution: str, wheel: Path, tmp_path: 
     *_, counted, _ = fresh.run("python", "-W", "ignore", "-c", IMPORT_ALL, *parts).splitlines()
     assert int(counted) > 200
     from_rows_to_a_decision(fresh)
+    fresh.run("python", "-c", "import airflow.providers.celery.executors.celery_executor")
     fresh.run("airflow", "db", "migrate")
     assert "config" in fresh.run("airflow", "lockstep", "--help")
     assert [one["name"] for one in fresh.json("airflow", "plugins", "--output", "json") if one["name"] == "lockstep"]

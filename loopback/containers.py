@@ -158,9 +158,12 @@ class Containers:
         self._folder = Path(tempfile.mkdtemp(prefix="lockstep-compose-"))
         self._folder.chmod(0o755)
         self.place = Place(self._folder)
-        self.services = {
-            name: service for name, service in read(self.place, values, store=store).items() if name not in without
-        }
+        try:
+            said = read(self.place, values, store=store)
+        except BaseException:
+            self._folder.rmdir()
+            raise
+        self.services = {name: service for name, service in said.items() if name not in without}
         self.all: dict[str, Container] = {}
         for service in self.services.values():
             for number in range(1, service.replicas + 1):

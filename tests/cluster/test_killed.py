@@ -33,7 +33,6 @@ BLOWS: Final = (
 )
 
 
-@pytest.mark.slow
 def test_without_a_secret_nothing_starts() -> None:
     """A value that .env leaves out is named, and no service starts."""
     said = values()

@@ -20,7 +20,7 @@ RUN install --directory --owner=airflow --group=root --mode=0775 \
     /opt/lockstep /opt/lockstep/registry /opt/lockstep/data /opt/lockstep/auth
 USER airflow
 
-# Pins and hashes of everything, so there is nothing to resolve. Drivers for PostgreSQL come with the base image.
+# Pins and hashes of everything, so there is nothing to resolve.
 COPY requirements.txt /opt/lockstep/requirements.txt
 RUN pip install --no-cache-dir --no-deps --require-hashes --requirement /opt/lockstep/requirements.txt
 
@@ -30,5 +30,6 @@ COPY --chown=airflow:root include /opt/lockstep/include
 ENV PYTHONPATH=/opt/lockstep/include
 
 # The console script that an installed wheel would bring.
-RUN printf '%s\n' '#!/usr/bin/env python' 'import sys' 'from lockstep.cli import main' 'sys.exit(main())' \
+RUN printf '%s\n' '#!/usr/bin/env python' 'import sys' 'from lockstep.cli import main' \
+    'if __name__ == "__main__":' '    sys.exit(main())' \
     > /home/airflow/.local/bin/lockstep && chmod 0755 /home/airflow/.local/bin/lockstep

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent
 OLDEST, NEWEST = (3, 11), (3, 13)  # as `requires-python` in pyproject.toml
-RECIPE = "1"  # another number makes every `.venv` be set up again
+RECIPE = "2"  # another number makes every `.venv` be set up again
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # by name: Windows has no SIGHUP, and is to get a sentence, not a traceback
 
 # Starts the Python beside it, so that it survives spaces in the path, long paths, and a move.
@@ -44,7 +44,8 @@ import sys
 
 from lockstep.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":  # processes that it starts load this file, too
+    sys.exit(main())
 """
 
 
@@ -337,6 +338,12 @@ def test(environment: Environment, arguments: Sequence[str]) -> int:
     return _python(environment, "pytest", arguments or ["-n", number, "--dist", "loadfile", "--no-loadscope-reorder"])
 
 
+def fresh(environment: Environment, arguments: Sequence[str]) -> int:
+    """Install the wheel in fresh environments: every Python that is here, oldest and newest dependencies."""
+    os.environ["LOCKSTEP_FRESH"] = "all"
+    return _python(environment, "pytest", ["tests/install", *arguments])
+
+
 def bench(environment: Environment, arguments: Sequence[str]) -> int:
     """Run the benchmarks."""
     return _python(environment, "bench", arguments)
@@ -390,6 +397,7 @@ COMMANDS = {
     "lint": Command(lint, takes_arguments=False),
     "check": Command(check),
     "bench": Command(bench),
+    "fresh": Command(fresh),
     "lock": Command(lock),
 }
 

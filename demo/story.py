@@ -18,7 +18,7 @@ from demo.answers import Run
 from demo.customers import Customers, one_of
 from demo.rest import Rest
 from demo.screen import Screen
-from demo.service import Service
+from demo.service import Decisions
 from demo.surroundings import StoryFailed, Surroundings
 from lockstep.registry import Registry, Stage, model_key
 
@@ -39,7 +39,7 @@ class Story:
         *,
         rest: Rest,
         registry: Registry,
-        service: Service,
+        service: Decisions,
         screen: Screen,
         customers: Customers,
         folder: Path,

@@ -144,3 +144,14 @@ def test_the_web_ui_is_set_beside_airflows_own_page(found: Callable[[str], Repor
     assert len(rows) == 3 * 14
     assert all(math.isfinite(row["ratio"]) for row in rows)
     assert "551 versions" in report["title"]
+
+
+@pytest.mark.standalone
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_waiting_gates_are_set_beside_gates_that_each_read_for_themselves(found: Callable[[str], Report]) -> None:
+    """All gates wait in one triggerer and wake; with one reader they ask the store less than the peer does."""
+    rows = {row["what"]: row for row in figures(found("l"))}
+    assert "promotion's entry → gate open, median" in rows
+    asked = rows["requests while waiting"]
+    assert asked["ours"] < asked["peer"]

@@ -15,10 +15,11 @@ from lockstep.serving.guard import OPEN
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yaml"
-AIRFLOW = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer"}
+AIRFLOW = {"airflow-apiserver", "airflow-scheduler", "airflow-dag-processor", "airflow-triggerer", "airflow-worker"}
+OTHERS = {"postgres", "redis", "airflow-init", "decisions", "store"}
 # `$${NAME}` is left to the shell in the container
 VARIABLE = re.compile(r"(?<!\$)\$\{(?P<name>\w+)(?P<rule>[^}]*)\}")
-SECRET = re.compile(r"PASSWORD$|SECRET|FERNET_KEY|SQL_ALCHEMY_CONN|TOKEN$")
+SECRET = re.compile(r"PASSWORD$|SECRET|FERNET_KEY|SQL_ALCHEMY_CONN|BROKER_URL|RESULT_BACKEND|TOKEN$")
 
 
 @pytest.fixture(scope="module")
@@ -48,11 +49,58 @@ def template() -> dict[str, str]:
 
 
 def test_every_part_of_airflow_runs(services: dict[str, dict[str, Any]]) -> None:
-    """Each part of Airflow, its database, its set-up and the decision API is a service, and nothing else is."""
-    assert set(services) == AIRFLOW | {"postgres", "airflow-init", "decisions"}
-    assert {services[name]["command"] for name in AIRFLOW} == {
-        name.removeprefix("airflow-").replace("apis", "api-s") for name in AIRFLOW
-    }
+    """Each part of Airflow, its database, broker and set-up, the decision API and a store is a service; no more is."""
+    assert set(services) == AIRFLOW | OTHERS
+    for name in AIRFLOW:
+        command = services[name]["command"]
+        words = command if isinstance(command, str) else " ".join(command)
+        part = name.removeprefix("airflow-").replace("apis", "api-s").replace("worker", "celery worker")
+        assert re.search(rf"(^|airflow ){part}\b", words), words
+
+
+def test_tasks_run_on_several_workers(services: dict[str, dict[str, Any]]) -> None:
+    """CeleryExecutor hands tasks to two workers or more, and a worker that ends waits for its tasks."""
+    for name in AIRFLOW:
+        assert services[name]["environment"]["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    worker = services["airflow-worker"]
+    assert worker["deploy"]["replicas"] >= 2
+    assert worker["environment"]["DUMB_INIT_SETSID"] == "0"
+    assert worker["stop_grace_period"] == "5m"
+
+
+def test_a_task_is_handed_out_once(services: dict[str, dict[str, Any]]) -> None:
+    """Redis hands a task out again only after a day; a dead worker's task is noticed after a minute."""
+    said = services["airflow-scheduler"]["environment"]
+    assert int(said["AIRFLOW__CELERY_BROKER_TRANSPORT_OPTIONS__VISIBILITY_TIMEOUT"]) >= 86400
+    assert int(said["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"]) <= 60
+
+
+def test_memory_and_processors_are_limited(services: dict[str, dict[str, Any]]) -> None:
+    """Every service has a limit for memory and for processors."""
+    for name, service in services.items():
+        limits = service["deploy"]["resources"]["limits"]
+        assert float(limits["cpus"]) > 0, name
+        assert re.fullmatch(r"\d+[mg]", limits["memory"]), name
+
+
+def test_what_is_handed_over_outlasts_the_broker(services: dict[str, dict[str, Any]]) -> None:
+    """Redis writes down what it was given, in a volume; its password is on no command line."""
+    (script,) = services["redis"]["command"]
+    assert "appendonly yes" in script
+    assert "dir /data" in script
+    assert services["redis"]["volumes"] == ["redis:/data"]
+    assert "redis-server -" in script
+    assert "REDIS_PASSWORD:?" not in script
+
+
+def test_a_store_is_an_option_without_a_default_key(services: dict[str, dict[str, Any]]) -> None:
+    """The store starts only when asked for, has no key of its own, and refuses to start without one."""
+    store = services["store"]
+    assert [name for name, service in services.items() if "profiles" in service] == ["store"]
+    assert "environment" not in store
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} <= set(re.findall(r"\$\$\{(\w+):\?", store["command"][0]))
+    for name in AIRFLOW | {"decisions", "store"}:
+        assert services[name]["env_file"] == [{"path": "store.env", "required": False}], name
 
 
 def test_no_version(compose: dict[str, Any]) -> None:
@@ -142,7 +190,8 @@ def test_registry_and_data_are_mounted(services: dict[str, dict[str, Any]]) -> N
     """Whoever is told where the registry is has it mounted there, and decisions can only read it."""
     where = {(name, target): options for name, _, target, options in mounts(services)}
     for name in AIRFLOW | {"decisions"}:
-        assert services[name]["environment"]["LOCKSTEP_REGISTRY"] == "file:///opt/lockstep/registry"
+        said = services[name]["environment"]["LOCKSTEP_REGISTRY"]
+        assert said == "${LOCKSTEP_REGISTRY:-file:///opt/lockstep/registry}"
         assert where[name, "/opt/lockstep/registry"] == ("ro" if name == "decisions" else "")
     for name in AIRFLOW:
         assert services[name]["environment"]["LOCKSTEP_DATA"] == "/opt/lockstep/data"
@@ -173,8 +222,9 @@ def test_secrets_come_from_outside(services: dict[str, dict[str, Any]]) -> None:
         for name, value in service.get("environment", {}).items():
             if SECRET.search(name) and not name.endswith("_FILE"):
                 found += 1
-                assert VARIABLE.search(value), name
-    assert found >= len(AIRFLOW) * 3
+                assert (variable := VARIABLE.search(value)), name
+                assert variable["rule"].startswith(":?"), name
+    assert found >= len(AIRFLOW) * 5
 
 
 def test_decisions_know_no_secret_but_their_own(services: dict[str, dict[str, Any]]) -> None:
@@ -182,7 +232,8 @@ def test_decisions_know_no_secret_but_their_own(services: dict[str, dict[str, An
     for name, service in services.items():
         variables = {found["name"] for found in VARIABLE.finditer(yaml.safe_dump(service))}
         assert ("LOCKSTEP_TOKEN" in variables) == (name == "decisions")
-    assert {found["name"] for found in VARIABLE.finditer(yaml.safe_dump(services["decisions"]))} == {"LOCKSTEP_TOKEN"}
+    known = {found["name"] for found in VARIABLE.finditer(yaml.safe_dump(services["decisions"]))}
+    assert known == {"LOCKSTEP_TOKEN", "LOCKSTEP_REGISTRY"}
 
 
 def test_decisions_are_ready_with_their_releases(services: dict[str, dict[str, Any]]) -> None:
@@ -197,10 +248,12 @@ def test_decisions_are_ready_with_their_releases(services: dict[str, dict[str, A
 
 
 def test_variables_are_in_the_template() -> None:
-    """Every variable refuses to be empty, stands in .env.example without a value, and nothing else stands there."""
+    """Each variable but the registry's place refuses to be empty, and is blank in .env.example; no other is there."""
     variables = list(VARIABLE.finditer(FILE.read_text(encoding="utf-8")))
-    assert all(variable["rule"].startswith(":?") for variable in variables)
-    assert template() == dict.fromkeys((variable["name"] for variable in variables), "")
+    optional = {variable["name"] for variable in variables if not variable["rule"].startswith(":?")}
+    assert optional == {"LOCKSTEP_REGISTRY"}
+    assert template() == dict.fromkeys((v["name"] for v in variables if v["name"] not in optional), "")
+    assert "\n# LOCKSTEP_REGISTRY=" in (ROOT / ".env.example").read_text(encoding="utf-8")
 
 
 def test_secrets_stay_out_of_the_image() -> None:
@@ -213,6 +266,8 @@ def test_secrets_stay_out_of_the_image() -> None:
     assert all(name in allowed or name.partition("/")[0] in allowed for name in copied)
     assert allowed <= set(copied)
     assert "**/.env" in rules
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {".env", "store.env"} <= set(ignored)
 
 
 def test_compose_accepts_it(tmp_path: Path) -> None:

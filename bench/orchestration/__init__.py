@@ -1,0 +1,1 @@
+"""Benchmark l: a thousand release groups on the services of docker-compose.yaml."""

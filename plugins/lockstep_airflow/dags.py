@@ -8,7 +8,7 @@ Rules:
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -24,6 +24,7 @@ from lockstep.group import Group
 from lockstep.places import Engine, Where, check_engine, check_where
 from lockstep_airflow.asking import ByHand
 from lockstep_airflow.assets import asset_of, parents_of, staging_of
+from lockstep_airflow.declaring import declared
 from lockstep_airflow.deploy import DeployOperator
 from lockstep_airflow.diff import DiffOperator
 from lockstep_airflow.due import DueOperator, started_by
@@ -35,6 +36,7 @@ from lockstep_airflow.forms import (
     training_fields,
 )
 from lockstep_airflow.gate import GateSensor
+from lockstep_airflow.notices import Notice, check_notices
 from lockstep_airflow.operators import (
     PromoteOperator,
     ReleaseOperator,
@@ -43,6 +45,7 @@ from lockstep_airflow.operators import (
     TuneOperator,
 )
 from lockstep_airflow.snapshot import SnapshotOperator
+from lockstep_airflow.telling import let_tell
 from lockstep_airflow.train import TrainOperator
 from lockstep_airflow.watch import look_tasks
 
@@ -62,6 +65,7 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     deploy: VertexEndpoints | None = None,
     approval: ByHand | None = None,
     watch: Any = None,  # noqa: ANN401  as schedule
+    notify: Sequence[Notice] = (),
 ) -> dict[str, DAG]:
     """Five DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_resume`; asked, `_watch`.
 
@@ -78,6 +82,7 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         deploy: where a release is deployed to, as `vertex_endpoints(…)`; by default nowhere: services read the log.
         approval: who approves a release after having seen what it changes, as `by_hand(…)`; by default nobody has to.
         watch: when the sources are looked at, as `every("@hourly")` or a cron text; by default never.
+        notify: who is told what, as `on("released", to=SlackNotifier(…))`; by default nobody.
 
     Returns:
         DAG id → DAG, for `globals().update(…)` of a DAG file.
@@ -88,11 +93,12 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     """
     check_where(where, "release_dags")
     check_engine(engine, "release_dags")
+    notices = check_notices(notify)
     only = get_parsing_context().dag_id
     task_of = None if only is None else only.rpartition("_")[0]
     if group is not None and task_of not in (None, group):
         return {}
-    graph = _declared(graph, group)
+    graph = declared(graph, group)
     if task_of is not None and task_of not in graph.groups:
         return {}
     given = _Given(registry=registry, where=where, engine=engine)
@@ -112,7 +118,7 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         builders["watch"] = lambda group, dag_id: _watch(graph, group, dag_id, watch, given)
     wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
     return {
-        dag_id: builders[what](group, dag_id)
+        dag_id: let_tell(builders[what](group, dag_id), notices)
         for dag_id, (group, what) in wanted.items()
         if only is None or only == dag_id
     }
@@ -125,22 +131,6 @@ class _Given:
     registry: str | None
     where: Where | None
     engine: Engine | None
-
-
-def _declared(graph: Graph | Callable[[], Graph], group: str | None) -> Graph:
-    if group is None:
-        if isinstance(graph, Graph):
-            return graph
-        raise DeclarationError(
-            "release_dags: a function that declares needs group=, the name of the group it declares."
-        )
-    found = graph if isinstance(graph, Graph) else graph()
-    if set(found.groups) != {group}:
-        raise DeclarationError(
-            f'release_dags(group="{group}"): the graph has the groups {", ".join(found.groups)}. Give it that name'
-            f' (Graph(…, name="{group}")), or leave group= away.'
-        )
-    return found
 
 
 def _dag(group: Group, dag_id: str, what: str, doc: str, **kwargs: Any) -> DAG:

@@ -19,7 +19,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from lockstep.graph import Graph
 from lockstep.group import Group
 from lockstep.registry import Origin, Registry
-from lockstep_airflow import metrics, tracing
+from lockstep_airflow import metrics, openlineage, tracing
 from lockstep_airflow.links import VersionLink
 from lockstep_airflow.tasks import open_registry, origin_of, registry_of_run, reported
 
@@ -48,6 +48,7 @@ class LockstepOperator(BaseOperator):
         self.registry = registry
         self.made = ""
         self.done: Done | None = None
+        self.flow: openlineage.Flow | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do the work, and log what it gave."""
@@ -64,10 +65,18 @@ class LockstepOperator(BaseOperator):
             tracing.say(span, found)
         self.done = Done(registry=registry, origin=origin, found=found)
         metrics.of_task(self, self.done)
+        self.flow = openlineage.kept(self, self.done)
         if other:
             self.made = ""  # Airflow's page of a version reads the usual registry
         self.log.info("%s", json.dumps(found, ensure_ascii=False))
         return found
+
+    def get_openlineage_facets_on_start(self) -> None:
+        """Nothing is known before the work is done."""
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ANN401, ARG002  OpenLineage's types, which need not be installed
+        """What Airflow's OpenLineage provider asks for, in a process of its own, when the task has ended."""
+        return None if self.flow is None else openlineage.as_provider_reads(self.flow)
 
     @abstractmethod
     def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:

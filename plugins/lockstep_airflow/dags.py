@@ -36,6 +36,7 @@ from lockstep_airflow.forms import (
     training_fields,
 )
 from lockstep_airflow.gate import GateSensor
+from lockstep_airflow.mlflow import mlflow_dag
 from lockstep_airflow.notices import Notice, check_notices
 from lockstep_airflow.operators import (
     PromoteOperator,
@@ -66,8 +67,9 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     approval: ByHand | None = None,
     watch: Any = None,  # noqa: ANN401  as schedule
     notify: Sequence[Notice] = (),
+    mlflow: str | None = None,
 ) -> dict[str, DAG]:
-    """Five DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_resume`; asked, `_watch`.
+    """Five DAGs a release group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_resume`; asked, two more.
 
     Args:
         graph: the declarations; or a function that returns them, together with `group`.
@@ -83,6 +85,8 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         approval: who approves a release after having seen what it changes, as `by_hand(…)`; by default nobody has to.
         watch: when the sources are looked at, as `every("@hourly")` or a cron text; by default never.
         notify: who is told what, as `on("released", to=SlackNotifier(…))`; by default nobody.
+        mlflow: address of an MLflow that `<group>_mlflow` keeps in step; "": as Airflow's variable `lockstep_mlflow` or
+            LOCKSTEP_MLFLOW_TRACKING_URI says when it runs; by default there is no such DAG.
 
     Returns:
         DAG id → DAG, for `globals().update(…)` of a DAG file.
@@ -106,7 +110,7 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, schedule, given),
         "promote": lambda group, dag_id: _promote(group, dag_id, registry),
         "release": lambda group, dag_id: _release(graph, group, dag_id, registry, deploy, approval),
-        "rollback": lambda group, dag_id: _rollback(group, dag_id, registry, deploy),
+        "rollback": lambda group, dag_id: _rollback(graph, group, dag_id, registry, deploy),
         "resume": lambda group, dag_id: _resume(group, dag_id, registry),
     }
     if watch is None and graph.retrain_when is not None:
@@ -116,6 +120,10 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         )
     if watch is not None:
         builders["watch"] = lambda group, dag_id: _watch(graph, group, dag_id, watch, given)
+    if mlflow is not None:
+        builders["mlflow"] = lambda group, dag_id: mlflow_dag(
+            _dag, graph, group, dag_id, registry=registry, mlflow=mlflow
+        )
     wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
     return {
         dag_id: let_tell(builders[what](group, dag_id), notices)
@@ -358,7 +366,7 @@ def _assets(graph: Graph, names: Iterable[str]) -> list[Any]:
     return [asset_of(graph.node(name)) for name in dict.fromkeys(names)]
 
 
-def _rollback(group: Group, dag_id: str, registry: str | None, deploy: VertexEndpoints | None) -> DAG:
+def _rollback(graph: Graph, group: Group, dag_id: str, registry: str | None, deploy: VertexEndpoints | None) -> DAG:
     params = {
         "to": Param(
             None,
@@ -374,7 +382,9 @@ def _rollback(group: Group, dag_id: str, registry: str | None, deploy: VertexEnd
     with _dag(
         group, dag_id, f"Roll {group.name} back to an earlier release", doc, params=params, max_active_runs=1
     ) as dag:
-        rollback = RollbackOperator(task_id="rollback", group=group, to="{{ params.to or '' }}", registry=registry)
+        outlets = _assets(graph, (api.name for api in group.apis))
+        to = "{{ params.to or '' }}"
+        rollback = RollbackOperator(task_id="rollback", group=group, to=to, registry=registry, outlets=outlets)
         _deployed(rollback, group, registry, deploy)
     return dag
 

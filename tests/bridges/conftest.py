@@ -4,12 +4,12 @@ import os
 import socket
 import subprocess
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from bench.registry import peer
@@ -82,9 +82,9 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             assert server.poll() is None, (folder / "log").read_text()
             assert time.monotonic() < until, "MLflow has not come up."
             try:
-                urllib.request.urlopen(f"{address}/health", timeout=2).close()
+                httpx.get(f"{address}/health", timeout=2)
                 break
-            except OSError:
+            except httpx.TransportError:
                 time.sleep(0.2)
         yield address
     finally:

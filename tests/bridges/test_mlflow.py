@@ -192,4 +192,4 @@ def test_versions_are_told_in_the_order_of_the_log(staged: Desk) -> None:
     made = list(made_since(staged.registry, GROUP, staged.state, 0))
     assert [one.entry for one in made] == sorted(one.entry for one in made)
     assert [one.ref for one in made][:2] == ["surgery@1", "refer@1"]
-    assert [one.ref for one in made_since(staged.registry, GROUP, staged.state, made[1].entry)][0] == "second_look@1"
+    assert next(made_since(staged.registry, GROUP, staged.state, made[1].entry)).ref == "second_look@1"

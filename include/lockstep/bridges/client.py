@@ -19,6 +19,7 @@ _PATIENCE: Final = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # a command prints its result there
 }
 _BATCH: Final = 100  # parameters, or tags, in one call
 _PARAM: Final = 6000  # characters of a parameter
@@ -163,11 +164,14 @@ class Mlflow:
 
     def versions(self, name: str, tag: str) -> dict[str, str]:
         """What a tag says → number of the registered version; of several that say the same, the first."""
+        return {said: str(version.version) for said, version in self._by(name, tag).items()}
+
+    def _by(self, name: str, tag: str) -> dict[str, Any]:
         with self._asking():
-            found: dict[str, str] = {}
+            found: dict[str, Any] = {}
             for version in sorted(self._listed(name), key=lambda one: int(one.version)):
                 if tag in version.tags:
-                    found.setdefault(version.tags[tag], str(version.version))
+                    found.setdefault(version.tags[tag], version)
             return found
 
     def _listed(self, name: str) -> Iterator[Any]:
@@ -179,28 +183,25 @@ class Mlflow:
             if not token:
                 return
 
-    def version(self, name: str, run: str, mark: Mapping[str, str], *, about: str) -> str:
-        """The number of the registered version that bears a mark; made of a run if there is none."""
+    def version(self, name: str, run: str, mark: Mapping[str, str], tags: Mapping[str, str], *, about: str) -> None:
+        """Let there be one registered version that bears a mark, of a run, with these tags."""
         ((key, value),) = mark.items()
-        number = self.versions(name, key).get(value)
-        if number is not None:
-            return number
+        short = {tag: said[:_TAG] for tag, said in tags.items()}
+        known = self._by(name, key).get(value)
+        if known is not None:
+            with self._asking():
+                for tag, said in short.items():
+                    if known.tags.get(tag) != said:
+                        self._client.set_model_version_tag(name, known.version, tag, said)
+            return
         with self._asking():
             source = f"{self._client.get_run(run).info.artifact_uri.rstrip('/')}/manifest.json"
             made = self._client.create_model_version(
-                name, source, run_id=run, tags=dict(mark), description=about, await_creation_for=0
+                name, source, run_id=run, tags={**short, **mark}, description=about, await_creation_for=0
             )
-        first = self.versions(name, key)[value]
-        if first != str(made.version):
+        if self.versions(name, key)[value] != str(made.version):
             with self._asking():
                 self._client.delete_model_version(name, made.version)  # another call has made it meanwhile
-        return first
-
-    def tag_version(self, name: str, version: str, tags: Mapping[str, str]) -> None:
-        """Add tags to a registered version."""
-        with self._asking():
-            for key, value in tags.items():
-                self._client.set_model_version_tag(name, version, key, value[:_TAG])
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias → number of the registered version."""

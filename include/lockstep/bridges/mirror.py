@@ -123,9 +123,9 @@ def _tell(client: Mlflow, experiment: _Experiment, log: str, made: Made) -> None
             f'MLflow has a registered model "{name}" that Lockstep did not make, or made for another registry. Rename'
             " it there; Lockstep touches nothing that is not its own."
         )
-    version = client.version(name, run, digest, about=f"{made.model.ref} of Lockstep")
-    client.tag_version(name, version, _named(made.tags))
-    client.end(run, at)
+    client.version(name, run, digest, _named(made.tags), about=f"{made.model.ref} of Lockstep")
+    if made.threshold is None:
+        client.end(run, at)
 
 
 def _named(tags: Any) -> dict[str, str]:  # noqa: ANN401  a mapping of texts

@@ -13,7 +13,6 @@ Rules:
 
 import io
 import tarfile
-import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
@@ -21,8 +20,8 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
-from lockstep.adoption import pickles
-from lockstep.adoption.files import Found, Kind
+from lockstep.adoption.files import Found
+from lockstep.adoption.loaded import Asked, Part, loaded, predictor_for
 from lockstep.data import SPLIT, read_snapshot
 from lockstep.declare import Model, Task
 from lockstep.errors import TrainingError, UsageError
@@ -41,11 +40,11 @@ from lockstep.registry import (
 )
 from lockstep.registry.removal import check_kept
 from lockstep.training import own_packages, resolve_upstream
-from lockstep.training.adopted import OnnxModel, check_onnx
+from lockstep.training.adopted import OnnxModel
 from lockstep.training.call import name_of
 from lockstep.training.convert import Converted, convert
 from lockstep.training.evaluate import check_expectations, evaluate, missed
-from lockstep.training.features import Lesson, lesson_of, make_features
+from lockstep.training.features import lesson_of, make_features
 from lockstep.training.plan import UNREPEATABLE
 from lockstep.training.portable import ONNX, ONNX_FILE, load_scorer
 from lockstep.training.predictor import Predictor
@@ -55,23 +54,6 @@ from lockstep.training.train import library_versions
 ORIGINAL: Final = "original"
 _BINARY: Final = 2
 _SPLITS: Final = ("train", "validation", "test")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """How to adopt.
-
-    Attributes:
-        trust: what a pickle may hold: `scikit-learn`, and names in full.
-        features: the columns in the order in which the model wants them; empty: as it says itself.
-        classes: as texts, in the order of its scores; empty: as it says itself, else those of the target, sorted.
-        note: where it comes from, in somebody's words.
-    """
-
-    trust: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,9 +103,20 @@ def adopt(
     lesson, rows = lesson_of(graph, model), read_snapshot(registry, snapshot)
     below = tuple(load_model(registry, version, own=own) for version in upstream.values())
     parts = {split: make_features(lesson, rows.filter(pl.col(SPLIT) == split), below) for split in _SPLITS}
-    estimator, said = _loaded(found, model, lesson, parts["train"], asked, own)
-    predictor = _predictor(estimator, model, lesson, parts["train"], asked, below)
-    trained = _store(registry, model, found, origin, asked, snapshot, predictor, parts, rows, own, recipe, said)
+    estimator, said = loaded(found, model, lesson, parts["train"], asked, own)
+    predictor = predictor_for(estimator, model, lesson, parts["train"], asked, below)
+    taken = _Taken(
+        model=model,
+        found=found,
+        asked=asked,
+        snapshot=snapshot,
+        predictor=predictor,
+        parts=parts,
+        rows=rows,
+        recipe=recipe,
+        said=said,
+    )
+    trained = _store(registry, taken, origin, own)
 
     def propose(state: State) -> ModelTrained | None:
         check_kept(state, snapshot, *upstream.values())
@@ -134,152 +127,31 @@ def adopt(
     return Adopted(version=version, is_new=entry is not None, warnings=said)
 
 
-Part = tuple[pl.DataFrame, pl.Series]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    """What a version is made of: a loaded model, the file that it came in, and the rows that it is evaluated on."""
+
+    model: Model
+    found: Found
+    asked: Asked
+    snapshot: Version[SnapshotTaken]
+    predictor: Predictor
+    parts: Mapping[str, Part]
+    rows: pl.DataFrame
+    recipe: str
+    said: tuple[str, ...]
 
 
-def _loaded(
-    found: Found, model: Model, lesson: Lesson, train: Part, asked: Asked, own: frozenset[str]
-) -> tuple[Any, tuple[str, ...]]:
-    """The estimator in the file, and what was said while it was loaded."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        if found.kind is Kind.ONNX:
-            inputs = check_onnx(found.data)
-            features = asked.features or (inputs if set(inputs) <= set(train[0].columns) else found.inputs)
-            if not features:
-                raise UsageError(
-                    f'Model "{model.name}": {found.name} does not name its columns. Give --features, in the order in'
-                    f" which it wants them; the dataset has {', '.join(train[0].columns)}."
-                )
-            classes = _classes_of(model, train[1], asked) if lesson.task is Task.CLASSIFICATION else ()
-            estimator: Any = OnnxModel.of(found.data, features, classes)
-        elif found.kind is Kind.PICKLE:
-            names = pickles.names_in(found.data)
-            _check_trusted(found, names, asked.trust, own)
-            estimator = pickles.load(found.data, names)
-        else:
-            estimator = load(found.data, _held(found), f"File {found.name}", own)
-    return estimator, tuple(dict.fromkeys(str(one.message).splitlines()[0][:300] for one in caught))
-
-
-def _check_trusted(found: Found, names: tuple[str, ...], trust: tuple[str, ...], own: frozenset[str]) -> None:
-    left = pickles.untrusted(names, trust, own)
-    if not left and trust:
-        return
-    unknown = pickles.untrusted(names, (*trust, pickles.SCIKIT_LEARN), own)
-    known = [name for name in names if name not in unknown]
-    lines = [f"  {name}" for name in known] or ["  nothing"]
-    lines += ["and what nobody knows here:", *(f"  {name}" for name in unknown)] if unknown else []
-    words = " ".join(f"--trust {word}" for word in (*([pickles.SCIKIT_LEARN] if known else []), *unknown))
-    raise UsageError(
-        f"{found.name} (SHA-256 {found.sha256[:12]}…) is a pickle: to load it is to run it. Nothing was loaded. It holds,"
-        " of what fitted estimators of scikit-learn are known to hold:\n"
-        + "\n".join(lines)
-        + f"\nIf you know who made the file, and trust these: {words or f'--trust {pickles.SCIKIT_LEARN}'}"
-    )
-
-
-def _held(found: Found) -> tuple[str, ...]:
-    import skops.io
-
-    try:
-        return tuple(skops.io.get_untrusted_types(data=found.data))
-    except Exception as error:
-        raise UsageError(f"{found.name} is no skops file that can be read: {error}") from error
-
-
-def _classes_of(model: Model, target: pl.Series, asked: Asked) -> tuple[Any, ...]:
-    """The classes by the words that were given, else those of the target, sorted."""
-    values = sorted(target.unique().to_list())
-    if not asked.classes:
-        return tuple(values)
-    by_word = {str(value): value for value in values} | {str(value).lower(): value for value in values}
-    unknown = [word for word in asked.classes if word not in by_word]
-    if unknown:
-        raise UsageError(
-            f'Model "{model.name}": --class {unknown[0]}: the target "{model.target}" has'
-            f" {', '.join(map(str, values))}."
-        )
-    return tuple(by_word[word] for word in asked.classes)
-
-
-def _predictor(
-    estimator: Any,  # noqa: ANN401  scikit-learn estimators share no type
-    model: Model,
-    lesson: Lesson,
-    train: Part,
-    asked: Asked,
-    below: tuple[Predictor, ...],
-) -> Predictor:
-    frame, target = train
-    named = getattr(estimator, "feature_names_in_", None)
-    own = getattr(estimator, "features", None) if isinstance(estimator, OnnxModel) else named
-    features = asked.features or tuple(map(str, own if own is not None else ()))
-    if not features:
-        count = getattr(estimator, "n_features_in_", "an unknown number of")
-        raise UsageError(
-            f'Model "{model.name}": it was fitted on {count} columns without names. Give --features, in their order; the'
-            f" dataset has {', '.join(frame.columns)}."
-        )
-    hidden = [name for name in features if name in lesson.hidden]
-    if hidden:
-        raise UsageError(
-            f'Model "{model.name}" wants {", ".join(hidden)}, which a model of this target must not see (its key, target'
-            " or what without= names). It is not adopted."
-        )
-    unknown = [name for name in features if name not in frame.columns]
-    if unknown:
-        raise UsageError(
-            f'Model "{model.name}" wants {", ".join(unknown)}, which the dataset does not have after clean; it has'
-            f" {', '.join(frame.columns)}. Correct clean, or give --features."
-        )
-    needed = "predict_proba" if lesson.task is Task.CLASSIFICATION else "predict"
-    if not hasattr(estimator, needed):
-        raise UsageError(
-            f'Model "{model.name}": {type(estimator).__name__} has no {needed}, which a {lesson.task} needs.'
-        )
-    classes: tuple[Any, ...] = ()
-    if lesson.task is Task.CLASSIFICATION:
-        classes = _classes_of(model, target, asked) if asked.classes else tuple(np.asarray(estimator.classes_).tolist())
-        strange = [label for label in classes if label not in target.unique().to_list()]
-        if strange and not asked.classes:
-            raise UsageError(
-                f'Model "{model.name}" answers with the classes {", ".join(map(str, classes))}, but the target'
-                f' "{model.target}" has {", ".join(map(str, sorted(target.unique().to_list())))}. Say which are meant,'
-                " in its order: --class first --class second."
-            )
-    return Predictor(
-        name=model.name,
-        digest="",
-        task=lesson.task,
-        features=features,
-        classes=classes,
-        estimator=estimator,
-        upstream=below,
-    )
-
-
-def _store(  # noqa: PLR0913  each goes into the version
-    registry: Registry,
-    model: Model,
-    found: Found,
-    origin: Origin,
-    asked: Asked,
-    snapshot: Version[SnapshotTaken],
-    predictor: Predictor,
-    parts: Mapping[str, Part],
-    rows: pl.DataFrame,
-    own: frozenset[str],
-    recipe: str,
-    said: tuple[str, ...],
-) -> ModelTrained:
+def _store(registry: Registry, taken: _Taken, origin: Origin, own: frozenset[str]) -> ModelTrained:
     """Evaluate it, and write its files; the version exists once the log names it."""
+    model, found, snapshot = taken.model, taken.found, taken.snapshot
+    predictor, parts = taken.predictor, taken.parts
     data, types = dump(model.name, predictor.estimator, own)
     metrics = {split: _metrics(predictor, *parts[split]) for split in ("validation", "test")}
     _check_same(predictor, load(data, types, f'Model "{model.name}"', own), parts["test"][0])
     frame = parts["train"][0].select(predictor.features)
     dtypes = {name: str(dtype) for name, dtype in frame.schema.items()}
-    converted = _converted(registry, predictor, dtypes, len(data), rows, model)
+    converted = _converted(registry, predictor, dtypes, len(data), taken.rows, model)
     misses = missed(model.expects, metrics["test"])
     archive = _archive(found)
     source = ObjectRef(path=f"sources/{sha256_of(archive)}.tar.gz", sha256=sha256_of(archive), size=len(archive))
@@ -292,9 +164,9 @@ def _store(  # noqa: PLR0913  each goes into the version
             "kind": found.kind.value,
             "sha256": found.sha256,
             "size": len(found.data),
-            "trusted": list(asked.trust),
-            "warnings": list(said),
-            "note": asked.note,
+            "trusted": list(taken.asked.trust),
+            "warnings": list(taken.said),
+            "note": taken.asked.note,
             "evaluated_on": "rows that it may have been trained on",
             **found.about,
         },
@@ -316,7 +188,7 @@ def _store(  # noqa: PLR0913  each goes into the version
         "source": asdict(source),
         "code": {"sha256": found.sha256, "commit": "", "dirty": False},
         "libraries": library_versions(),
-        "recipe": recipe,
+        "recipe": taken.recipe,
         "parameters": {},
         "origin": asdict(origin),
         ONNX: converted.told,
@@ -332,7 +204,7 @@ def _store(  # noqa: PLR0913  each goes into the version
         model=model.name,
         digest=ref.sha256,
         manifest=ref,
-        recipe=recipe,
+        recipe=taken.recipe,
         dataset=snapshot.name,
         snapshot=snapshot.digest,
         upstream={above.name: above.digest for above in predictor.upstream},
@@ -355,8 +227,8 @@ def _asked(predictor: Predictor, frame: pl.DataFrame) -> Any:  # noqa: ANN401  a
         raise
     except Exception as error:
         raise TrainingError(
-            f'Model "{predictor.name}" can\'t be asked on the rows of the snapshot: {type(error).__name__}: {error}. Let'
-            " clean give it the columns that it was made for."
+            f'Model "{predictor.name}" can\'t be asked on the rows of the snapshot: {type(error).__name__}: {error}.'
+            " Let clean give it the columns that it was made for."
         ) from error
 
 

@@ -17,7 +17,7 @@ import lzma
 import pickle
 import zlib
 from collections.abc import Callable, Collection
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from joblib import numpy_pickle
 
@@ -27,6 +27,7 @@ from lockstep.training.audit import foreign_types
 SCIKIT_LEARN: Final = "scikit-learn"
 MOST_BYTES: Final = 4 << 30  # of a file, once it is unpacked
 _MULTIARRAY: Final = ("numpy._core.multiarray", "numpy.core.multiarray")
+_BYTES: Final = "_codecs.encode"  # how protocol 2 writes bytes
 _FRAME: Final = "joblib.numpy_pickle.NumpyArrayWrapper"
 _ARRAYS: Final = frozenset(
     {
@@ -70,7 +71,7 @@ def names_in(data: bytes) -> tuple[str, ...]:
         return type(name, (_StandIn,), {})
 
     _read(data, stand_in)
-    return tuple(sorted(name for name in seen if name not in _ARRAYS and name not in _PLAIN and name != _FRAME))
+    return tuple(sorted(name for name in seen if name not in _ARRAYS and name not in _PLAIN))
 
 
 def untrusted(names: Collection[str], trust: Collection[str], own: Collection[str]) -> list[str]:
@@ -106,8 +107,8 @@ def _read(data: bytes, find: Callable[[str, str], Any]) -> Any:  # noqa: ANN401 
     except Exception as error:
         said = f"{type(error).__name__}: {error}"
         raise UsageError(
-            f"The file can't be read as a pickle or a joblib file: {said[:300]}. Load it where it was made, and save the"
-            " model as ONNX or with skops."
+            f"The file can't be read as a pickle or a joblib file: {said[:300]}. Load it where it was made, and save"
+            " the model as ONNX or with skops."
         ) from error
 
 
@@ -131,6 +132,13 @@ def _unpacked(data: bytes) -> bytes:
     return whole
 
 
+def _latin(text: str, encoding: str) -> bytes:
+    """Bytes that were written as a text: the one thing that `_codecs.encode` is called for by a pickle."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it wants the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
 class _Frame(numpy_pickle.NumpyArrayWrapper):  # type: ignore[misc]  # joblib has no types
     """joblib's frame around an array; one of objects is read as all the rest of the file is."""
 
@@ -149,7 +157,8 @@ class _Reader(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # as above
         self.find = find
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  as above
-        return _Frame if f"{module}.{name}" == _FRAME else self.find(module, name)
+        full = f"{module}.{name}"
+        return _Frame if full == _FRAME else _latin if full == _BYTES else self.find(module, name)
 
     def get_extension(self, code: int) -> Any:  # noqa: ANN401  as above
         raise pickle.UnpicklingError(f"it names something by the number {code}, which is looked up nowhere")
@@ -161,26 +170,26 @@ class _Reader(numpy_pickle.NumpyUnpickler):  # type: ignore[misc]  # as above
 class _StandIn:
     """Takes the place of any class or function: it can be called and filled, and does nothing."""
 
-    def __new__(cls, *_: Any, **__: Any) -> "_StandIn":
+    def __new__(cls, *_: object, **__: object) -> Self:
         return object.__new__(cls)
 
-    def __init__(self, *_: Any, **__: Any) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         """Take anything."""
 
-    def __setstate__(self, _: Any) -> None:
+    def __setstate__(self, _: object) -> None:
         """Take any state."""
 
-    def __call__(self, *_: Any, **__: Any) -> "_StandIn":
+    def __call__(self, *_: object, **__: object) -> Self:
         return self
 
-    def __setitem__(self, _: Any, __: Any) -> None:
+    def __setitem__(self, _: object, __: object) -> None:
         """Take any item."""
 
-    def append(self, _: Any) -> None:
+    def append(self, _: object) -> None:
         """Take any item."""
 
-    def extend(self, _: Any) -> None:
+    def extend(self, _: object) -> None:
         """Take any items."""
 
-    def add(self, _: Any) -> None:
+    def add(self, _: object) -> None:
         """Take any item."""

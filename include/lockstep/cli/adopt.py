@@ -10,7 +10,7 @@ from lockstep.cli import say
 from lockstep.errors import UsageError
 
 
-def adopt(  # noqa: PLR0913  each is an option of the command
+def adopt(  # noqa: PLR0913, PLR0917  each is an option of the command
     ctx: typer.Context,
     model: Annotated[str, typer.Argument(help="The declared model that the file is a version of.")],
     file: Annotated[Path, typer.Argument(help="A .onnx, .skops, .joblib or .pkl file, or a folder of MLflow's.")],

@@ -67,12 +67,17 @@ class OnnxModel:
             raise UsageError(
                 f"The ONNX model gives {scores.shape[1]} scores a row, and {len(self.classes)} classes are known."
             )
-        return scores
+        sums = scores.sum(axis=1, keepdims=True)
+        if not np.allclose(sums, 1, atol=1e-3):
+            raise UsageError(
+                "The scores of the ONNX model do not add up to 1 in each row, so they are no probabilities."
+            )
+        return np.asarray(scores / sums)  # numbers of 32 bits add up to 1 only nearly
 
     def predict(self, frame: pl.DataFrame) -> NDArray[Any]:
         """Values of a regression; or the likeliest classes."""
         if self.classes:
-            return self.classes_[self.predict_proba(frame).argmax(axis=1)]
+            return np.asarray(self.classes_[self.predict_proba(frame).argmax(axis=1)])
         return np.asarray(self._run(frame, "variable"), dtype=np.float64).reshape(-1)
 
     def _run(self, frame: pl.DataFrame, wanted: str) -> Any:  # noqa: ANN401  an array, or a list of dicts
@@ -99,7 +104,7 @@ class OnnxModel:
 
     def _feed(self, inputs: list[Any], frame: pl.DataFrame) -> dict[str, NDArray[Any]]:
         """One matrix of all features, or a column for each input."""
-        if len(inputs) == 1 and len(self.features) != 1 or (len(inputs) == 1 and inputs[0].name not in self.features):
+        if len(inputs) == 1:
             kind = _TYPES[inputs[0].type]
             return {inputs[0].name: np.column_stack([_column(frame[name], kind) for name in self.features])}
         feed = {}
@@ -125,7 +130,7 @@ def check_onnx(data: bytes) -> tuple[str, ...]:
         import onnx
     except ImportError:
         raise UsageError(
-            "To look into an ONNX file, onnx is needed, which is not installed. Install airflow-provider-lockstep[onnx]."
+            "To look into an ONNX file needs onnx, which is not installed. Install airflow-provider-lockstep[onnx]."
         ) from None
     try:
         model = onnx.load_model_from_string(data)

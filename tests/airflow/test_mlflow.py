@@ -80,7 +80,7 @@ print(json.dumps({"played": played, "wakes": wakes, "runs": dag.max_active_runs,
 
 
 @pytest.fixture
-def played(run_program: Program, tmp_path: Path, mlflow: Server) -> dict[str, Any]:  # noqa: F811  as imported
+def played(run_program: Program, tmp_path: Path, mlflow: Server) -> dict[str, Any]:
     """Train and release while MLflow is away, then let it be back."""
     away = f"http://127.0.0.1:{free_port()}"
     again = {"models": ["surgery"], "force": True, "promote": True}
@@ -105,7 +105,7 @@ def played(run_program: Program, tmp_path: Path, mlflow: Server) -> dict[str, An
     return found | {"registry": Registry.open((tmp_path / "registry").as_uri())}
 
 
-def test_mlflow_follows_and_holds_nothing_up(played: dict[str, Any], mlflow: Server) -> None:  # noqa: F811  as above
+def test_mlflow_follows_and_holds_nothing_up(played: dict[str, Any], mlflow: Server) -> None:
     """Away, its own run fails alone; switched off, it is skipped; back, it is told all, and where production went."""
     steps = played["played"]
     assert (steps[1], steps[3]) == ({"sync": "failed"}, {"sync": "skipped"})

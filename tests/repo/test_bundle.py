@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from loopback.servers import ProgramMissing
+
 ROOT = Path(__file__).parents[2]
 DIST = Path("plugins/lockstep_airflow/ui/dist")
 MOST = 600_000  # bytes, gzipped, of all that a page fetches
-INSTALL = "install Node.js 20.19 or newer with npm, as by `apt-get install nodejs npm`"
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("npm") is None, reason=INSTALL)]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The UI's sources alone, with the packages of their lock."""
+    if shutil.which("npm") is None:
+        raise ProgramMissing("npm", "install Node.js 20.19 or newer, as by `apt-get install nodejs npm`")
     place = tmp_path_factory.mktemp("bundle")
     shutil.copytree(ROOT / "ui", place / "ui", ignore=shutil.ignore_patterns("node_modules"))
     npm(place, "ci", "--no-audit", "--no-fund")

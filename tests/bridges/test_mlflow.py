@@ -18,7 +18,11 @@ from lockstep.switch import Named, mlflow_of
 from tests.bridges.conftest import Server, free_port
 from tests.cli.conftest import GROUP, Desk, Done
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # mlflow's own imports warn
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("default"),
+]  # mlflow warns when it is imported
 
 ALL = {"surgery@1", "second_look@1", "second_look@2"}
 

@@ -5,7 +5,7 @@ Rules: see the modules; a pickle is never loaded unless whoever asks for it has 
 
 from lockstep.adoption.adopt import Adopted, adopt
 from lockstep.adoption.files import Found, recognise
-from lockstep.adoption.loaded import Asked
+from lockstep.adoption.loaded import Asked, check_trusted
 from lockstep.adoption.pickles import SCIKIT_LEARN, untrusted
 
-__all__ = ["SCIKIT_LEARN", "Adopted", "Asked", "Found", "adopt", "recognise", "untrusted"]
+__all__ = ["SCIKIT_LEARN", "Adopted", "Asked", "Found", "adopt", "check_trusted", "recognise", "untrusted"]

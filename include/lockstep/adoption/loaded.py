@@ -66,9 +66,7 @@ def loaded(
             classes = _classes_of(model, train[1], asked) if lesson.task is Task.CLASSIFICATION else ()
             estimator: Any = OnnxModel.of(found.data, features, classes)
         elif found.kind is Kind.PICKLE:
-            names = pickles.names_in(found.data)
-            _check_trusted(found, names, asked.trust, own)
-            estimator = pickles.load(found.data, names)
+            estimator = pickles.load(found.data, check_trusted(found, asked.trust, own))
         else:
             estimator = load(found.data, _held(found), f"File {found.name}", own)
     return estimator, tuple(dict.fromkeys(str(one.message).splitlines()[0][:300] for one in caught))
@@ -81,10 +79,18 @@ def _columns_of(inputs: Sequence[str], columns: Sequence[str]) -> tuple[str, ...
     return tuple(of[re.sub(r"\W", "_", name)] for name in inputs) if is_clear else ()
 
 
-def _check_trusted(found: Found, names: tuple[str, ...], trust: tuple[str, ...], own: frozenset[str]) -> None:
+def check_trusted(found: Found, trust: Sequence[str], own: frozenset[str]) -> tuple[str, ...]:
+    """What a pickle would import, if all of it was trusted; of another file nothing. Nothing is loaded.
+
+    Raises:
+        UsageError: not all was; the message lists what the file holds, and how to trust it.
+    """
+    if found.kind is not Kind.PICKLE:
+        return ()
+    names = pickles.names_in(found.data)
     left = pickles.untrusted(names, trust, own)
     if not left and trust:
-        return
+        return names
     unknown = pickles.untrusted(names, (*trust, pickles.SCIKIT_LEARN), own)
     known = [name for name in names if name not in unknown]
     lines = [f"  {name}" for name in known] or ["  nothing"]

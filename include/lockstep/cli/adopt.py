@@ -36,12 +36,13 @@ def adopt(  # noqa: PLR0913, PLR0917  each is an option of the command
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Register an existing model, with thresholds that are in use, as a candidate; a pickle only by --trust."""
-    from lockstep.adoption import Asked, recognise
+    from lockstep.adoption import Asked, check_trusted, recognise
     from lockstep.adoption import adopt as take
     from lockstep.data import take_snapshot
     from lockstep.decisions.tune import adopt_threshold
     from lockstep.registry.lineage import describe
     from lockstep.release import promote as move
+    from lockstep.training import own_packages
     from lockstep.training.source import hash_of_clean
 
     registry, who, graph = ctx.obj.registry(), ctx.obj.origin(), ctx.obj.graphs().of(model)
@@ -52,6 +53,7 @@ def adopt(  # noqa: PLR0913, PLR0917  each is an option of the command
                 f'--threshold {name}: it belongs to model "{graph.model_of(name).name}", not to "{model}".'
             )
     found = recognise(file)
+    check_trusted(found, trust or (), own_packages(graph))  # before anything is written
     dataset = graph.model(model).data
     if snapshot:
         taken = registry.state().snapshot(snapshot)

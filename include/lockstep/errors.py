@@ -19,6 +19,7 @@
     │   ├── CloudUnusable     it could not be asked for, or lost its machine; trying again may help
     │   ├── JobFailed         it ended without a result
     │   └── DeploymentFailed  a step of bringing a release to its endpoints was refused
+    ├── NeighbourAway         another system that is told of what happened did not answer; it is told later
     └── RegistryError         the store or what stands in it
         ├── StoreUnusable     wrong address, no permission, or it ignores put-if-absent
         ├── ObjectMissing
@@ -114,6 +115,10 @@ class JobFailed(CloudError):
 
 class DeploymentFailed(CloudError):
     """A step of bringing a release to its endpoints was refused; the message says what they serve now."""
+
+
+class NeighbourAway(LockstepError):
+    """A system that is told of what happened does not answer; nothing depends on it, and it is told later."""
 
 
 class RegistryError(LockstepError):

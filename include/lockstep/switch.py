@@ -41,6 +41,9 @@ from lockstep.registry.address import Address, Kind
 AIRFLOW_REGISTRY: Final = "lockstep_registry"
 AIRFLOW_WHERE: Final = "lockstep_where"
 AIRFLOW_ENGINE: Final = "lockstep_engine"
+AIRFLOW_MLFLOW: Final = "lockstep_mlflow"
+MLFLOW_VARIABLE: Final = "LOCKSTEP_MLFLOW_TRACKING_URI"
+OFF: Final = "off"
 DEFAULT_CONNECTION: Final = "google_cloud_default"
 DEFAULT_MACHINE: Final = "n2-standard-4"
 
@@ -84,6 +87,20 @@ def registry_of(
         f"environment {REGISTRY_VARIABLE}": environ.get(REGISTRY_VARIABLE, ""),
     }
     return next((Named(address.strip(), source) for source, address in said.items() if address.strip()), None)
+
+
+def mlflow_of(
+    *, run: str = "", dags: str = "", variable: str = "", environ: Mapping[str, str] = os.environ
+) -> Named | None:
+    """The MLflow that the strongest source names, as `http://mlflow:5000`; None if none does, or it says "off"."""
+    said = {
+        "the run": run,
+        "release_dags": dags,
+        f"Airflow variable {AIRFLOW_MLFLOW}": variable,
+        f"environment {MLFLOW_VARIABLE}": environ.get(MLFLOW_VARIABLE, ""),
+    }
+    named = next((Named(address.strip(), source) for source, address in said.items() if address.strip()), None)
+    return None if named is None or named.address == OFF else named
 
 
 def where_of(model: Model, said: Said | None = None, *, registry: str) -> Settled[Where]:

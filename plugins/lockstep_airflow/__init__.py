@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lockstep_airflow.asking import by_hand
     from lockstep_airflow.dags import release_dags
+    from lockstep_airflow.notices import blocked, on
     from lockstep_airflow.upkeep import upkeep_dags
     from lockstep_airflow.watch import every
 
-__all__ = ["by_hand", "every", "release_dags", "upkeep_dags"]
+__all__ = ["blocked", "by_hand", "every", "on", "release_dags", "upkeep_dags"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module has
@@ -23,6 +24,10 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  whatever the module has
         from lockstep_airflow import watch
 
         return watch.every
+    if name in ("blocked", "on"):
+        from lockstep_airflow import notices
+
+        return getattr(notices, name)
     if name == "release_dags":
         from lockstep_airflow import dags
 

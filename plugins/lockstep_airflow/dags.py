@@ -8,7 +8,7 @@ Rules:
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,6 +24,7 @@ from lockstep.places import Engine, Where, check_engine, check_where
 from lockstep_airflow.asking import ByHand
 from lockstep_airflow.assets import asset_of, parents_of, staging_of
 from lockstep_airflow.declared import said_of
+from lockstep_airflow.declaring import declared
 from lockstep_airflow.deploy import DeployOperator
 from lockstep_airflow.diff import DiffOperator
 from lockstep_airflow.due import DueOperator, started_by
@@ -34,9 +35,12 @@ from lockstep_airflow.forms import (
     training_fields,
 )
 from lockstep_airflow.gate import GateSensor
+from lockstep_airflow.mlflow import mlflow_dag
+from lockstep_airflow.notices import Notice, check_notices
 from lockstep_airflow.operators import PromoteOperator, ReleaseOperator, RollbackOperator, TuneOperator
 from lockstep_airflow.pausing import group_dag, hold_dag, resume_dag
 from lockstep_airflow.snapshot import SnapshotOperator
+from lockstep_airflow.telling import let_tell
 from lockstep_airflow.train import TrainOperator
 from lockstep_airflow.watch import look_tasks
 
@@ -54,8 +58,10 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     deploy: VertexEndpoints | None = None,
     approval: ByHand | None = None,
     watch: Any = None,  # noqa: ANN401  as schedule
+    notify: Sequence[Notice] = (),
+    mlflow: str | None = None,
 ) -> dict[str, DAG]:
-    """Of each release group `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_hold`, `_resume`; or `_watch`.
+    """Six DAGs a group: `<group>_retrain`, `_promote`, `_release`, `_rollback`, `_hold`, `_resume`; asked, two more.
 
     Args:
         graph: the declarations; or a function that returns them, together with `group`.
@@ -70,6 +76,9 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         deploy: where a release is deployed to, as `vertex_endpoints(…)`; by default nowhere: services read the log.
         approval: who approves a release after having seen what it changes, as `by_hand(…)`; by default nobody has to.
         watch: when the sources are looked at, as `every("@hourly")` or a cron text; by default never.
+        notify: who is told what, as `on("released", to=SlackNotifier(…))`; by default nobody.
+        mlflow: address of an MLflow that `<group>_mlflow` keeps in step; "": as Airflow's variable `lockstep_mlflow` or
+            LOCKSTEP_MLFLOW_TRACKING_URI says when it runs; by default there is no such DAG.
 
     Returns:
         DAG id → DAG, for `globals().update(…)` of a DAG file.
@@ -80,11 +89,12 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
     """
     check_where(where, "release_dags")
     check_engine(engine, "release_dags")
+    notices = check_notices(notify)
     only = get_parsing_context().dag_id
     task_of = None if only is None else only.rpartition("_")[0]
     if group is not None and task_of not in (None, group):
         return {}
-    graph = _declared(graph, group)
+    graph = declared(graph, group)
     if task_of is not None and task_of not in graph.groups:
         return {}
     given, is_watched = _Given(registry=registry, where=where, engine=engine), watch is not None
@@ -92,7 +102,7 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         "retrain": lambda group, dag_id: _retrain(graph, group, dag_id, schedule, given),
         "promote": lambda group, dag_id: _promote(group, dag_id, registry),
         "release": lambda group, dag_id: _release(graph, group, dag_id, registry, deploy, approval, watch=is_watched),
-        "rollback": lambda group, dag_id: _rollback(group, dag_id, registry, deploy),
+        "rollback": lambda group, dag_id: _rollback(graph, group, dag_id, registry, deploy),
         "hold": lambda group, dag_id: hold_dag(group, dag_id, registry),
         "resume": lambda group, dag_id: resume_dag(group, dag_id, registry),
     }
@@ -103,9 +113,11 @@ def release_dags(  # noqa: PLR0913  each is a choice that most files leave out
         )
     if watch is not None:
         builders["watch"] = lambda group, dag_id: _watch(graph, group, dag_id, watch, given)
+    if mlflow is not None:
+        builders["mlflow"] = lambda group, dag_id: mlflow_dag(graph, group, dag_id, registry=registry, mlflow=mlflow)
     wanted = {f"{name}_{what}": (group, what) for name, group in graph.groups.items() for what in builders}
     return {
-        dag_id: builders[what](group, dag_id)
+        dag_id: let_tell(builders[what](group, dag_id), notices)
         for dag_id, (group, what) in wanted.items()
         if only is None or only == dag_id
     }
@@ -118,22 +130,6 @@ class _Given:
     registry: str | None
     where: Where | None
     engine: Engine | None
-
-
-def _declared(graph: Graph | Callable[[], Graph], group: str | None) -> Graph:
-    if group is None:
-        if isinstance(graph, Graph):
-            return graph
-        raise DeclarationError(
-            "release_dags: a function that declares needs group=, the name of the group it declares."
-        )
-    found = graph if isinstance(graph, Graph) else graph()
-    if set(found.groups) != {group}:
-        raise DeclarationError(
-            f'release_dags(group="{group}"): the graph has the groups {", ".join(found.groups)}. Give it that name'
-            f' (Graph(…, name="{group}")), or leave group= away.'
-        )
-    return found
 
 
 def _retrain(
@@ -351,7 +347,7 @@ def _assets(graph: Graph, names: Iterable[str]) -> list[Any]:
     return [asset_of(graph.node(name)) for name in dict.fromkeys(names)]
 
 
-def _rollback(group: Group, dag_id: str, registry: str | None, deploy: VertexEndpoints | None) -> DAG:
+def _rollback(graph: Graph, group: Group, dag_id: str, registry: str | None, deploy: VertexEndpoints | None) -> DAG:
     params = {
         "to": Param(
             None,
@@ -367,6 +363,8 @@ def _rollback(group: Group, dag_id: str, registry: str | None, deploy: VertexEnd
     with group_dag(
         group, dag_id, f"Roll {group.name} back to an earlier release", doc, params=params, max_active_runs=1
     ) as dag:
-        rollback = RollbackOperator(task_id="rollback", group=group, to="{{ params.to or '' }}", registry=registry)
+        outlets = _assets(graph, (api.name for api in group.apis))
+        to = "{{ params.to or '' }}"
+        rollback = RollbackOperator(task_id="rollback", group=group, to=to, registry=registry, outlets=outlets)
         _deployed(rollback, group, registry, deploy)
     return dag

@@ -59,6 +59,7 @@ class DueOperator(BaseOperator):
         asset = due_of(group)
         super().__init__(inlets=[asset], outlets=[asset], **kwargs)
         self.graph, self.group, self.registry = graph, group, registry
+        self.found: dict[str, Any] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look, and say it once."""
@@ -72,8 +73,9 @@ class DueOperator(BaseOperator):
         asset = due_of(self.group)
         if _was_said(context["inlet_events"][asset], found.about, datetime.now(UTC)):
             raise AirflowSkipException(f"{found.says} That was said before: see the events of asset {asset.name}.")
-        context["outlet_events"][asset].extra = found.as_json()
-        return found.as_json()
+        self.found = found.as_json()
+        context["outlet_events"][asset].extra = self.found
+        return self.found
 
 
 def _was_said(events: Any, about: str, now: datetime) -> bool:  # noqa: ANN401  Airflow's sequence has no public type

@@ -4,11 +4,12 @@ Rules:
 - It reads the registry, at staging only; an asset event only wakes its DAG up.
 - All waiting gates of a triggerer that look at one registry share one reader: a thousand cost one look a poll.
 - What the gate says stands in the task's log: at the start, and whenever it changes.
+- Who wants to be told that it stays closed is told by the task itself, which wakes up for it and waits on.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from airflow.sdk import BaseSensorOperator, Context
@@ -20,6 +21,8 @@ from lockstep.errors import StoreUnusable
 from lockstep.group import Group
 from lockstep.registry import State
 from lockstep.release import Status, Verdict, gate
+from lockstep_airflow import metrics, news, tracing
+from lockstep_airflow.notices import Notice, next_alarm, tell
 from lockstep_airflow.tasks import open_registry, registry_of_run, registry_uri, reported
 
 POLL: Final = 0.25  # seconds between two looks at the log
@@ -56,15 +59,19 @@ class LogTrigger(BaseEventTrigger):
 
 
 class GateTrigger(LogTrigger):
-    """Fires when the gate of a group is no longer closed."""
+    """Fires when the gate of a group is no longer closed; or at `alarm` (seconds of Unix time), if it still is.
 
-    def __init__(self, *, said: str = "", **kwargs: Any) -> None:
+    `told` comes back with the event: it is for whoever waits.
+    """
+
+    def __init__(self, *, said: str = "", alarm: float | None = None, told: float = 0.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.said = said
+        self.said, self.alarm, self.told = said, alarm, told
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """How the triggerer makes it again."""
         kwargs = {"registry": self.registry, "group": self.group, "poll": self.poll, "said": self.said}
+        kwargs |= {"alarm": self.alarm, "told": self.told} if self.alarm is not None or self.told else {}
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def filter_shared_stream(self, stream: AsyncIterator[State]) -> AsyncIterator[TriggerEvent]:
@@ -72,16 +79,22 @@ class GateTrigger(LogTrigger):
         group, head, said = Group.from_json(self.group), -1, self.said
         async for state in stream:
             if state.head == head:
+                if self.alarm is not None and datetime.now(UTC).timestamp() >= self.alarm:
+                    yield self._seen(Status.CLOSED, head)
+                    return
                 continue
             head = state.head
             verdict = gate(group, state)
             if verdict.status is not Status.CLOSED:
-                seen = {"status": verdict.status.value, "head": head}
-                yield TriggerEvent(seen)  # type: ignore[no-untyped-call]  # as above
+                yield self._seen(verdict.status, head)
                 return
             if (text := verdict.as_text()) != said:
                 said = text
                 self.log.info("%s", text)
+
+    def _seen(self, status: Status, head: int) -> TriggerEvent:
+        seen = {"status": status.value, "head": head} | ({"told": self.told} if self.told else {})
+        return TriggerEvent(seen)  # type: ignore[no-untyped-call]  # as above
 
 
 class GateSensor(BaseSensorOperator):
@@ -107,34 +120,54 @@ class GateSensor(BaseSensorOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.group, self.registry, self.gate_poll, self.patience = group, registry, poll, patience
+        self.notices: tuple[Notice, ...] = ()
+        self.verdict: Verdict | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Look once; wait in the triggerer if the gate is closed."""
-        with reported():
-            uri = registry_uri(self.registry, registry_of_run(context))
-            verdict = self._look(uri)
-        if verdict.status is Status.CLOSED:
-            self.log.info("The gate is closed; waiting in the triggerer for a change of staging.")
-            trigger = GateTrigger(
-                registry=uri,
-                group=self.group.as_json(),
-                poll=self.gate_poll,
-                said=verdict.as_text(),
-            )
-            self.defer(trigger=trigger, method_name="look_again", timeout=self.patience)
-        return self._done(verdict)
+        return self._look(context, told=0.0)
 
     def look_again(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """What the trigger saw may have changed meanwhile: look again, and wait again if it did."""
         self.log.info("The gate was seen %s at entry %s.", event["status"], event["head"])
-        return self.execute(context)
+        return self._look(context, told=event.get("told", 0.0))
 
-    def _look(self, uri: str) -> Verdict:
-        verdict = gate(self.group, open_registry(uri).state())
+    def _look(self, context: Context, *, told: float) -> dict[str, Any]:
+        """As above; who wanted to hear of up to `told` hours was told."""
+        waited = _waited(context)
+        with reported(), tracing.part(self) as span:
+            uri = registry_uri(self.registry, registry_of_run(context))
+            verdict = gate(self.group, open_registry(uri).state())
+            tracing.say(span, {"status": verdict.status.value, "head": verdict.head})
         self.log.info("%s", verdict.as_text())
-        return verdict
-
-    def _done(self, verdict: Verdict) -> dict[str, Any]:
+        metrics.gate_seen(verdict, waited.total_seconds(), self.log)
         if verdict.status is Status.NOTHING_NEW:
             raise AirflowSkipException("; ".join(verdict.reasons))
+        if verdict.status is Status.CLOSED:
+            self._wait(context, uri, verdict, told)
+        self.verdict = verdict
         return verdict.as_json()
+
+    def _wait(self, context: Context, uri: str, verdict: Verdict, told: float) -> None:
+        """Tell who wants to know that it takes so long, then wait in the triggerer, until the next of them does."""
+        waited = _waited(context)
+        while (hours := next_alarm(self.notices, told)) is not None and waited >= timedelta(hours=hours):
+            told = hours
+            tell(self.notices, news.gate_blocked(context, verdict, hours), context, self.log, hours=hours)
+        alarm = None if hours is None else (datetime.now(UTC) - waited + timedelta(hours=hours)).timestamp()
+        self.log.info("The gate is closed; waiting in the triggerer for a change of staging.")
+        trigger = GateTrigger(
+            registry=uri,
+            group=self.group.as_json(),
+            poll=self.gate_poll,
+            said=verdict.as_text(),
+            alarm=alarm,
+            told=told,
+        )
+        self.defer(trigger=trigger, method_name="look_again", timeout=self.patience)
+
+
+def _waited(context: Context) -> timedelta:
+    """Since the run began, whichever attempt of the task this is."""
+    began = getattr(context.get("dag_run"), "start_date", None)
+    return datetime.now(UTC) - began if began else timedelta(0)

@@ -9,6 +9,7 @@ Rules:
 import json
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -18,20 +19,36 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from lockstep.graph import Graph
 from lockstep.group import Group
 from lockstep.registry import Origin, Registry
+from lockstep_airflow import metrics, openlineage, tracing
 from lockstep_airflow.links import VersionLink
 from lockstep_airflow.tasks import open_registry, origin_of, registry_of_run, reported
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a task has done, for those who are told of it afterwards."""
+
+    registry: Registry
+    origin: Origin
+    found: dict[str, Any]
+
+
 class LockstepOperator(BaseOperator):
-    """Base: opens the registry, tells who it is, links to the version that it `made`."""
+    """Base: opens the registry, tells who it is, links to the version that it `made`.
+
+    `counts` names the figure that it adds to, if it moves versions between stages.
+    """
 
     ui_color = "#e0f2fe"
+    counts = ""
     operator_extra_links: tuple[BaseOperatorLink, ...] = (VersionLink(),)
 
     def __init__(self, *, registry: str | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.registry = registry
         self.made = ""
+        self.done: Done | None = None
+        self.flow: openlineage.Flow | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Do the work, and log what it gave."""
@@ -41,13 +58,25 @@ class LockstepOperator(BaseOperator):
         self, context: Context, work: Callable[[Registry, Origin, Context], dict[str, Any]]
     ) -> dict[str, Any]:
         """Do what is given, and log what it gave; a task that was resumed has something else to do than at first."""
-        with reported():
+        with reported(), tracing.part(self) as span:
             other = registry_of_run(context)
-            found = work(open_registry(self.registry, other), origin_of(context), context)
+            registry, origin = open_registry(self.registry, other), origin_of(context)
+            found = work(registry, origin, context)
+            tracing.say(span, found)
+        self.done = Done(registry=registry, origin=origin, found=found)
+        metrics.of_task(self, self.done)
+        self.flow = openlineage.kept(self, self.done)
         if other:
             self.made = ""  # Airflow's page of a version reads the usual registry
         self.log.info("%s", json.dumps(found, ensure_ascii=False))
         return found
+
+    def get_openlineage_facets_on_start(self) -> None:
+        """Nothing is known before the work is done."""
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> Any:  # noqa: ANN401, ARG002  OpenLineage's types, which need not be installed
+        """What Airflow's OpenLineage provider asks for, in a process of its own, when the task has ended."""
+        return None if self.flow is None else openlineage.as_provider_reads(self.flow)
 
     @abstractmethod
     def work(self, registry: Registry, origin: Origin, context: Context) -> dict[str, Any]:
@@ -103,6 +132,7 @@ class PromoteOperator(LockstepOperator):
         wanted: template; "true", or the task is skipped.
     """
 
+    counts = "promotions"
     template_fields: Sequence[str] = ("version", "wanted")
 
     def __init__(self, *, group: Group, staging: Asset, version: str, wanted: str = "true", **kwargs: Any) -> None:
@@ -124,6 +154,8 @@ class PromoteOperator(LockstepOperator):
 
 class ReleaseOperator(LockstepOperator):
     """Releases what stands in staging: one entry, or nothing. `needs` as for `lockstep.release.release`."""
+
+    counts = "releases"
 
     def __init__(self, *, group: Group, needs: str = "gate", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -149,6 +181,7 @@ class RollbackOperator(LockstepOperator):
         to: template; the first characters of a release, blank: the one before.
     """
 
+    counts = "rollbacks"
     template_fields: Sequence[str] = ("to",)
 
     def __init__(self, *, group: Group, to: str = "", **kwargs: Any) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from airflow.sdk import Context, Variable
 from airflow.sdk.exceptions import AirflowFailException
 
-from lockstep.errors import CloudUnusable, LockstepError, StoreUnusable, UsageError
+from lockstep.errors import CloudUnusable, LockstepError, NeighbourAway, StoreUnusable, UsageError
 from lockstep.registry import REGISTRY_VARIABLE, Job, Origin, Registry, commit_of
 from lockstep.registry.commit import public_address
 from lockstep.switch import AIRFLOW_REGISTRY, registry_of
@@ -72,7 +72,7 @@ def reported() -> Iterator[None]:
     """Turn an error of ours into the way in which the task should end."""
     try:
         yield
-    except (CloudUnusable, StoreUnusable):
+    except (CloudUnusable, NeighbourAway, StoreUnusable):
         raise
     except LockstepError as error:
         raise AirflowFailException(str(error)) from error

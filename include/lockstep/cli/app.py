@@ -13,7 +13,22 @@ from typing import Annotated, Any, TextIO
 import typer
 
 from lockstep import __version__, draw
-from lockstep.cli import config, data, diff, drift, due, lineage, release, reproduce, say, serve, show, upkeep
+from lockstep.cli import (
+    adopt,
+    config,
+    data,
+    diff,
+    drift,
+    due,
+    lineage,
+    mlflow,
+    release,
+    reproduce,
+    say,
+    serve,
+    show,
+    upkeep,
+)
 from lockstep.cli import train as training
 from lockstep.cli.context import GRAPH_VARIABLE, Context
 from lockstep.errors import DeprecatedDataWarning, LockstepError, UsageError
@@ -183,6 +198,8 @@ def log(
 
 release.add_to(app)
 app.add_typer(data.app)
+app.add_typer(mlflow.app)
+app.command()(adopt.adopt)
 app.command()(config.config)
 app.command()(diff.diff)
 app.command()(drift.drift)

@@ -7,7 +7,8 @@ Rules:
 - The same threshold of the same model version under the same policy is not recorded twice.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from lockstep.decisions.rule import Form, Rule
 from lockstep.decisions.segments import segments_of
 from lockstep.decisions.several import Rows, choose_rule, curves_on, report_of, shape_of, takes_several
 from lockstep.declare import Task, Threshold
-from lockstep.errors import PolicyUnmet
+from lockstep.errors import PolicyUnmet, UsageError
 from lockstep.graph import Graph
+from lockstep.policy import fixed
 from lockstep.registry import (
     ModelTrained,
     Origin,
@@ -71,8 +73,45 @@ def tune_threshold(
         ObjectMissing, ObjectDamaged: a file is not what the log promises.
         VersionRemoved: the model version's files, or those of its snapshot, were removed.
     """
+    return _tuned(registry, graph, graph.threshold(name), origin, model, {})
+
+
+def adopt_threshold(
+    registry: Registry,
+    graph: Graph,
+    name: str,
+    value: float,
+    origin: Origin,
+    *,
+    model: Version[ModelTrained],
+    told: Mapping[str, Any],
+) -> Tuning:
+    """Record a value that is in use as a threshold of the graph for a model version, a candidate, with its reports.
+
+    `told` says where it comes from, in the manifest, as `adopted`.
+
+    Raises:
+        UsageError: it takes more than one value to say what the threshold decides.
+    """
     threshold = graph.threshold(name)
-    recipe = _recipe(threshold, model)
+    if takes_several(threshold):
+        raise UsageError(
+            f'Threshold "{name}" decides by several values, of which one was given. Tune it instead: `lockstep train'
+            f" {model.name}` does."
+        )
+    given = replace(threshold, choose=fixed(value))
+    return _tuned(registry, graph, given, origin, model, {"adopted": dict(told)})
+
+
+def _tuned(
+    registry: Registry,
+    graph: Graph,
+    threshold: Threshold,
+    origin: Origin,
+    model: Version[ModelTrained],
+    told: dict[str, Any],
+) -> Tuning:
+    name, recipe = threshold.name, _recipe(threshold, model)
     known = _known(registry.state(), name, recipe)
     if known is not None:
         registry.record(lambda _: None, origin)  # nothing to write; but what was found lasts from here on
@@ -100,6 +139,7 @@ def tune_threshold(
         "recipe": recipe,
         "origin": asdict(origin),
         **decided.told,
+        **told,
     }
     return _record(registry, model, origin, manifest, decided)
 

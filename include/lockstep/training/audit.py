@@ -43,6 +43,7 @@ _NAMES: Final = frozenset(
         "builtins.object",
         "builtins.range",
         "functools.partial",
+        "lockstep.training.adopted.OnnxModel",
         "numpy.dtype",
         "scipy._lib.array_api_compat.numpy._aliases.asarray",  # of a spline
     }

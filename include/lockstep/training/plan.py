@@ -24,7 +24,7 @@ from lockstep.training.features import Lesson, all_upstream, lesson_of
 from lockstep.training.fit import build_estimator
 from lockstep.training.source import Source, source_of
 
-_UNREPEATABLE: Final = "unrepeatable"
+UNREPEATABLE: Final = "unrepeatable"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Plan:
         Raises:
             TrainingError: the estimator can't be made by name, or a parameter is more than JSON can say.
         """
-        if why := self.call.get(_UNREPEATABLE):
+        if why := self.call.get(UNREPEATABLE):
             raise TrainingError(
                 f'Model "{self.model}" can\'t be trained elsewhere: {why}. Nothing was submitted. Use an importable'
                 " function, and give it numbers, texts, lists and dicts; or train it here, where=local()."

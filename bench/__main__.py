@@ -1,7 +1,8 @@
-"""`python -m bench [a|b|c|d|e|f|g|h|i|j …] [--small] [--json FILE]`; all of them by default.
+"""`python -m bench [a|b|c|d|e|f|g|h|i|j|k …] [--small] [--json FILE]`; all of them by default.
 
 a = registry alone, b = parsing, c = latency, d = a long log, e = sixteen writers, f = registry in clouds (emulated),
-g = preprocessing, h = deployment on Vertex AI (emulated), i = serving, j = drift.
+g = preprocessing, h = deployment on Vertex AI (emulated), i = serving, j = drift,
+k = the web UI's routes.
 
 Run it on an idle machine, with PYTHONPATH=include:plugins:. where the project is not installed.
 """
@@ -18,9 +19,10 @@ from bench.drift import compare as drift
 from bench.preprocess import compare
 from bench.registry import alone, clouds, crowd, opening
 from bench.serving import compare as serving
+from bench.ui import compare as ui
 
 BENCHMARKS = {"a": alone.run, "b": parsing.run, "c": latency.run, "d": opening.run, "e": crowd.run, "f": clouds.run}
-BENCHMARKS |= {"g": compare.run, "h": deployment.run, "i": serving.run, "j": drift.run}
+BENCHMARKS |= {"g": compare.run, "h": deployment.run, "i": serving.run, "j": drift.run, "k": ui.run}
 
 
 def main() -> None:

@@ -61,7 +61,7 @@ _PLAIN_HEAD = '''\
 from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG, Asset, Param, TaskGroup
-from bench_operators import Diff, Gate, Promote, Release, Resume, Rollback, Snapshot, Train, Tune
+from bench_operators import Diff, Gate, Hold, Promote, Release, Resume, Rollback, Snapshot, Train, Tune
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DEFAULTS = {"owner": "lockstep", "retries": 2, "retry_delay": timedelta(seconds=5)}
@@ -273,6 +273,26 @@ All members of the group go back at once. Then it is on hold, until group_N_resu
     },
 ):
     Rollback(task_id="rollback", to="{{ params.to or '' }}")
+
+with DAG(
+    dag_id="group_N_hold",
+    description="Let nothing of group_N be released",
+    doc_md="""Let nothing of group_N be released
+
+Promotions and rollbacks go on as ever; group_N_resume lifts the hold.""",
+    tags=["lockstep", "group_N"],
+    default_args=DEFAULTS,
+    start_date=START,
+    catchup=False,
+    schedule=None,
+    is_paused_upon_creation=False,
+    max_active_runs=1,
+    params={
+        "why": Param(type="string", pattern=r"\\S", title="Why", description="Kept in the registry's log."),
+        "registry": Param(None, **REGISTRY),
+    },
+):
+    Hold(task_id="hold")
 
 with DAG(
     dag_id="group_N_resume",

@@ -34,7 +34,8 @@ OWN = {
     "_processor_dags_folder",
     "_operator_extra_links",
     "operator_extra_links",
-}  # where it lies; the link to a version's page is ours alone
+    "doc_json",
+}  # where it lies; the link to a version's page and what the web UI reads are ours alone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

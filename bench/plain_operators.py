@@ -77,6 +77,14 @@ class Rollback(BaseOperator):
         self.to, self.registry = to, registry
 
 
+class Hold(BaseOperator):
+    ui_color = "#e0f2fe"
+
+    def __init__(self, *, registry=None, **kwargs):
+        super().__init__(**kwargs)
+        self.registry = registry
+
+
 class Resume(BaseOperator):
     ui_color = "#e0f2fe"
 

@@ -8,7 +8,7 @@ Rules:
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from pathlib import Path
@@ -54,7 +54,7 @@ def write(folder: Path, entries: int, *, sparse: bool = False) -> None:
     objects = Objects.open(str(folder))
     (folder / FOLDER).mkdir(parents=True)
     state, packs = State(), list[Pack]()
-    made = _entries()
+    made = entries_of(_facts())
     for _ in range(0, entries, CHUNK):
         chunk = list(islice(made, min(CHUNK, entries - state.head)))
         state = fold(state, ((entry, sha256_of(data)) for entry, data in chunk))
@@ -78,9 +78,10 @@ def _packs(folder: Path, chunk: list[tuple[Entry, bytes]]) -> Iterator[Pack]:
         yield Pack(first=first, last=last[0].number, last_hash=sha256_of(last[1]), file=file)
 
 
-def _entries() -> Iterator[tuple[Entry, bytes]]:
+def entries_of(facts: Iterable[Fact]) -> Iterator[tuple[Entry, bytes]]:
+    """The entries of a log that holds these facts, each with its bytes."""
     previous = GENESIS
-    for number, fact in enumerate(_facts(), start=1):
+    for number, fact in enumerate(facts, start=1):
         origin = Origin(
             by="airflow", why="new data", job=Job(system="airflow", run=f"retrain/{number // 20}", task="t")
         )

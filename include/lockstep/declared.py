@@ -17,14 +17,14 @@ def as_json(graph: Graph, group: Group) -> dict[str, Any]:
     """The group, its nodes and the datasets that they use, each after those it uses, and the arrows between them.
 
     An arrow is `[from, to, kind]`: `to` uses `from` as its data, builds_on, its score, decides by it, explains by it;
-    agrees ties an API to one of the group that it must not contradict.
+    agrees ties an API to one that it must not contradict.
     """
     members = group.nodes | {model.dataset for model in group.models}
     nodes = [node for node in graph.nodes if node.name in members]
     return {
         "group": group.as_json(),
         "nodes": [{"name": node.name, "kind": kind_of(node).value, **_facts(node)} for node in nodes],
-        "edges": [[*edge] for node in nodes for edge in _edges(node) if edge[0] in members],
+        "edges": [[*edge] for node in nodes for edge in _edges(node)],
         "retrain_when": None if graph.retrain_when is None else str(graph.retrain_when),
     }
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 import psutil
@@ -249,63 +249,58 @@ def browser(desk: Desk, request: pytest.FixtureRequest) -> Iterator[Browser]:
 
 
 def test_a_task_links_to_the_page_of_what_it_made(desk: Desk, way: Way, browser: Browser) -> None:
-    """The link of a task leads to the page of its version, which names job, log, source, parameters and data."""
+    """The link of a task leads to the page of its version, whose answer names job, log, source, parameters and data."""
     run = way.retrained
     links = browser.get(f"/api/v2/dags/{run.dag_id}/dagRuns/{run.run_id}/taskInstances/second.train/links")
     address = links.json()["extra_links"]["Lockstep version"]
-    assert address == f"{desk.airflow.url}/lockstep/versions/second%401"
-    answer = browser.get(urlsplit(address).path)
+    assert address == f"{desk.airflow.url}/plugin/lockstep/versions/second%401"
+    (place,) = browser.get("/lockstep/api/find/second@1").json().values()
+    page = browser.get(f"/lockstep/api/groups/{place}/versions/second@1").json()
     version = desk.state.model("second@1")
     job = version.recorded.origin.job
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/html")
     assert job is not None
-    for said in (
-        f"airflow · first_retrain/{run.run_id} · second.train · try 1",
-        f'href="{job.log}"',
-        f"sources/{version.fact.source}.tar.gz",
-        "tiny.patient",  # the estimator, in the manifest
-        '<a href="rows@1">rows@1</a>',
-        '<a href="first@1">first@1</a>',
-        '<a href="halt@1">halt@1</a>',
-        "<tr><th>C</th><td>0.5",  # the parameter that the run was given
-        "<h2>Metrics on the test split</h2>",
-        version.digest,
-    ):
-        assert said in answer.text, said
+    told = page["said"]["job"]
+    assert (told["dag_id"], told["run_id"], told["task_id"]) == ("first_retrain", run.run_id, "second.train")
+    assert (told["log"], told["attempt"]) == (job.log, 1)
+    assert page["source"]["path"] == f"sources/{version.fact.source}.tar.gz"
+    assert page["manifest"]["estimator"]["function"] == "tiny.patient"
+    assert {other["ref"] for other in page["made_from"]} == {"rows@1", "first@1"}
+    assert {other["ref"] for other in page["made_into"]} == {"halt@1"}
+    assert page["parameters"]["C"] == 0.5  # that the run was given
+    assert page["digest"] == version.digest
     assert job.log.startswith(desk.airflow.url)
     assert browser.get(urlsplit(job.log).path).status_code == 200
 
 
-def test_each_kind_of_version_has_a_page(browser: Browser, way: Way) -> None:
-    """Snapshots, models and thresholds have pages; one of a name alone is that of the newest version."""
-    assert way.heads[-1]
-    assert "300 kept, 0 in quarantine" in browser.get("/lockstep/versions/rows@1").text
-    assert "<h2>Value</h2>" in browser.get("/lockstep/versions/go@1").text
-    assert browser.get("/lockstep/versions/first").status_code == 200
+def test_a_task_instance_tells_what_it_made(browser: Browser, way: Way) -> None:
+    """By the names that Airflow has for a task instance, what it made is found."""
+    query = f"dag_id=first_retrain&run_id={quote(way.retrained.run_id)}&task_id=second.train&map_index=-1"
+    made = browser.get(f"/lockstep/api/made?{query}").json()
+    assert made["group"] == "first"
+    assert [version["ref"] for version in made["versions"]] == ["second@1"]
 
 
 @pytest.mark.parametrize(
-    ("ref", "says"),
+    ("path", "status"),
     [
-        ("first@99", "There is no model version"),
-        ("first@zero", "There is no model version"),
-        ("nobody", "There is no version of"),
-        ("<b>", "There is no version of"),
+        ("/lockstep/api/groups/first/versions/first@99", 404),
+        ("/lockstep/api/groups/first/versions/first@zero", 404),
+        ("/lockstep/api/groups/nobody", 404),
+        ("/lockstep/api/find/<b>", 404),
+        ("/lockstep/api/groups/first/versions?limit=many", 422),
     ],
 )
-def test_an_unknown_version_has_a_page_that_says_so(browser: Browser, way: Way, ref: str, says: str) -> None:
-    """A version that does not exist is answered with 404 and a sentence."""
+def test_what_there_is_not_is_an_answer_that_says_so(browser: Browser, way: Way, path: str, status: int) -> None:
+    """What does not exist, or can't be asked for, is answered with a sentence."""
     assert way.heads[-1]
-    answer = browser.get(f"/lockstep/versions/{ref}")
-    assert answer.status_code == 404
-    assert says in answer.text
-    assert "<b>" not in answer.text
+    answer = browser.get(path)
+    assert answer.status_code == status
+    assert isinstance(answer.json()["detail"], str)
 
 
-@pytest.mark.parametrize("path", ["/lockstep/versions/first@1", "/lockstep/versions/nobody"])
-def test_nobody_reads_a_page_without_logging_in(desk: Desk, path: str) -> None:
-    """Without a login a page is answered with 401, whether the version exists or not."""
+@pytest.mark.parametrize("path", ["/lockstep/versions/first@1", "/lockstep/api/groups", "/lockstep/ui/main.js"])
+def test_nobody_reads_anything_without_logging_in(desk: Desk, path: str) -> None:
+    """Without a login all is answered with 401, whether it exists or not."""
     with httpx.Client(base_url=desk.airflow.url, timeout=60) as http:
         answer = http.get(path)
     assert answer.status_code == 401

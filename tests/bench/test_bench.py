@@ -131,3 +131,14 @@ def test_drift_is_set_beside_its_peers_or_says_how_to_install_them(found: Callab
         assert there or any(f"bench-{peer} && uv pip install" in note for note in report["notes"])
     assert any(note.startswith("ours (the verdict is drift)") and " of 1 found" in note for note in report["notes"])
     assert report["aims"][1]["value"] is not None
+
+
+@pytest.mark.airflow
+@pytest.mark.slow
+def test_the_web_ui_is_set_beside_airflows_own_page(found: Callable[[str], Report]) -> None:
+    """Each route of the web UI is measured anew, again and as 304, beside Airflow's page of DAGs."""
+    report = found("k")
+    rows = figures(report)
+    assert len(rows) == 3 * 14
+    assert all(math.isfinite(row["ratio"]) for row in rows)
+    assert "551 versions" in report["title"]

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from jinja2 import Environment, FileSystemLoader
 
 from lockstep import (
     Api,
@@ -334,18 +333,6 @@ def test_log_and_lineage_tell_the_rule(ruled: Shop) -> None:
     assert f"  rule {Rule.from_json(rule).as_text()}" in version_lines(found)
     assert not any(line.startswith("  value") for line in version_lines(found))
     assert "rule" not in lineage(state, state.threshold("offer@1"))
-
-
-def test_the_page_of_a_version_tells_the_rule(ruled: Shop) -> None:
-    """Where one value decides it is shown, else the rule in words."""
-    templates = Path(__file__).parents[2] / "plugins" / "lockstep_airflow" / "templates"
-    pages, state = Environment(loader=FileSystemLoader(templates), autoescape=True), ruled.registry.state()
-    for name, shown in (("doubt", "a person decides between"), ("offer", str(state.threshold("offer@1").fact.value))):
-        told = lineage(state, state.threshold(f"{name}@1"))
-        rule = Rule.from_json(told["rule"]).as_text() if "rule" in told else ""
-        page = pages.get_template("version.html").render(title=name, v=told, rule=rule, manifest="")
-        assert re.search(rf"<h2>{'Rule' if rule else 'Value'}</h2><p>[^<]*{re.escape(shown)}</p>", page)
-        assert "None" not in page
 
 
 @pytest.fixture

@@ -252,12 +252,34 @@ def test_changed_api_is_something_new(desk: Desk) -> None:
     assert gate(fewer, desk.registry.state()).is_open
 
 
+def test_each_reason_says_what_above_it_is_about(desk: Desk) -> None:
+    """A reason names the node above the member that it is about: the model, what it builds on, or the dataset."""
+    desk.in_step()
+    desk.tuned_churn(desk.snapshot("february"), "second")
+    desk.promote("churn@2")
+    about = {member.name: member.about for member in desk.gate().members}
+    assert about["churn_reason"] == ("churn", "customers")
+    assert about["offers"] == ("",)
+    assert about["churn"] == ()
+    state = desk.registry.state()
+    desk.record(Promoted(group="churn", members={"model:churn": state.model("churn@1").digest}))
+    about = {member.name: member.about for member in desk.gate().members}
+    assert (about["retention_offer"], about["priority_call"]) == (("churn",), ("churn",))
+
+
+def test_a_member_that_is_not_staged_is_about_itself(desk: Desk) -> None:
+    """A member that is missing in staging blocks no arrow."""
+    assert all(used == "" for member in desk.gate().members for used in member.about)
+
+
 def test_verdict_goes_into_json(desk: Desk) -> None:
     """A verdict as JSON says whether the gate is open, and all that the text says."""
     desk.in_step()
     plain = json.loads(json.dumps(desk.gate().as_json()))
     assert (plain["group"], plain["open"], plain["status"], plain["reasons"]) == ("churn", True, "open", [])
-    assert plain["members"][0] == {"kind": "model", "name": "churn", "version": "churn@1", "reasons": []}
+    assert plain["members"][0] == {
+        "kind": "model", "name": "churn", "version": "churn@1", "reasons": [], "about": [],
+    }  # fmt: skip
     assert len(plain["members"]) == 6
 
 

@@ -70,9 +70,13 @@ def test_airflow_finds_plugin_and_provider(site: Path, tmp_path: Path) -> None:
 
 
 def test_it_brings_the_command_line_and_the_pages(site: Path, tmp_path: Path) -> None:
-    """The command, the pages' templates and the marks for type checkers are in the wheel; groups and DAGs are not."""
+    """The command, the built web UI and the marks for type checkers are in the wheel; groups and DAGs are not."""
     assert run(site, tmp_path, ["-m", "lockstep", "--version"]) == "lockstep 0.3.0\n"
     names = {path.relative_to(site).as_posix() for path in site.rglob("*")}
-    assert {"lockstep_airflow/templates/version.html", "lockstep/py.typed", "lockstep_airflow/py.typed"} <= names
+    assert {"lockstep_airflow/ui/app.py", "lockstep/py.typed", "lockstep_airflow/py.typed"} <= names
+    dist = ROOT / "plugins" / "lockstep_airflow" / "ui" / "dist"
+    built = {f"lockstep_airflow/ui/dist/{path.name}" for path in dist.glob("*")}
+    assert "lockstep_airflow/ui/dist/main.js" in built
+    assert built <= names
     assert "lockstep = lockstep.cli:main" in next(site.glob("*.dist-info/entry_points.txt")).read_text()
     assert not {"groups", "dags", "demo", "bench", "tests"} & {name.partition("/")[0] for name in names}

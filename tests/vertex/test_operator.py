@@ -61,7 +61,7 @@ def test_a_model_is_trained_in_a_job_and_the_task_tells_it(
         "job": name,
     }
     assert done["xcoms"]["_link_VertexJobLink"] == page
-    assert done["xcoms"]["_link_VersionLink"].endswith("/lockstep/versions/leaving%401")
+    assert done["xcoms"]["_link_VersionLink"].endswith("/plugin/lockstep/versions/leaving%401")
     assert "waiting for a machine" in done["log"]
     assert f"Submitted. Vertex AI's custom job {number_of(made)} is" in done["log"]
     of_job = version.recorded.origin.job

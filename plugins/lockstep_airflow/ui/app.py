@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 
-from lockstep_airflow.ui import dist
+from lockstep_airflow.ui import dist, libraries
 from lockstep_airflow.ui.answering import answer
 from lockstep_airflow.ui.data import data
 from lockstep_airflow.ui.diffs import diff, newest
@@ -156,7 +156,8 @@ def _of_a_group(world: World) -> APIRouter:
     @router.get("/snapshots/{ref}")
     def snapshots(request: Request, place: PlaceDep, ref: str) -> Response:
         """All of a snapshot."""
-        from lockstep_airflow.ui.snapshot import snapshot  # it brings the libraries of data
+        libraries.load()
+        from lockstep_airflow.ui.snapshot import snapshot
 
         return answer(request, place.version(), lambda: snapshot(place, ref))
 

@@ -20,7 +20,7 @@ from lockstep.errors import LockstepError
 from lockstep.registry import Objects, files_of, read_manifest
 from lockstep.registry.entries import SnapshotTaken
 from lockstep.registry.lineage import AnyVersion
-from lockstep_airflow.ui import shapes, shapes_of_data
+from lockstep_airflow.ui import libraries, shapes, shapes_of_data
 from lockstep_airflow.ui.declarations import Declaration, Node
 from lockstep_airflow.ui.group import standing
 from lockstep_airflow.ui.kept import Kept
@@ -84,22 +84,27 @@ class Comparing:
     ) -> Drifted:
         try:
             found = _compared([self._profiled(objects, one) for one in (pair.old, pair.new)], node, targets)
-        except LockstepError as error:
+            self._found.put(key, found)
+        except (LockstepError, LookupError) as error:  # a file is damaged or gone, or a manifest is none of a snapshot
             found = Drifted(drifted=False, says=f"It can't be said: {error}")
-        self._found.put(key, found)
-        with self._lock:
-            self._waiting.pop(key, None)
-            self.turns += 1
+            self._found.put(key, found)
+        finally:
+            with self._lock:
+                self._waiting.pop(key, None)
+                self.turns += 1
         return found
 
     def _profiled(self, objects: Objects, version: AnyVersion) -> Any:  # noqa: ANN401  of lockstep.monitoring
+        libraries.load()
         from lockstep.monitoring import Profiled
 
         def read() -> Profiled:
             ref = version.fact.manifest
             manifest = read_manifest(objects, ref)
             files = files_of(ref, manifest)
-            profile = next(file for name, file in files.items() if name.endswith("profile.json"))
+            profile = next((file for name, file in files.items() if name.endswith("profile.json")), None)
+            if profile is None:
+                raise LookupError(f"{version.ref} has no profile.")
             return Profiled(
                 name=version.ref,
                 digest=version.digest,
@@ -126,6 +131,7 @@ class Pair:
 
 
 def _compared(sides: list[Any], node: Node, targets: Mapping[str, str]) -> Drifted:
+    libraries.load()
     from lockstep.monitoring import Verdict, measure_profiles
 
     old, new = sides

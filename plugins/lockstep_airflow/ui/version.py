@@ -7,7 +7,7 @@ from typing import Any
 from lockstep.registry.entries import ModelTrained, ThresholdTuned
 from lockstep.registry.lineage import AnyVersion, key_of
 from lockstep.registry.past import Release, Staging
-from lockstep_airflow.ui import shapes
+from lockstep_airflow.ui import libraries, shapes
 from lockstep_airflow.ui.book import Book
 from lockstep_airflow.ui.reading import file_of, manifest_of
 from lockstep_airflow.ui.said import said, version_row
@@ -54,7 +54,8 @@ def _shown(place: Place, manifest: dict[str, Any]) -> dict[str, Any]:
     node = place.group.nodes.get(manifest.get("dataset", ""))
     if node is None or not node.private or "reasons" not in manifest:
         return manifest
-    from lockstep_airflow.ui.snapshot import reasons_of  # it brings the libraries of data
+    libraries.load()
+    from lockstep_airflow.ui.snapshot import reasons_of
 
     return manifest | {"reasons": reasons_of(manifest, node.private)}
 
@@ -140,7 +141,8 @@ def _rule(found: AnyVersion) -> str | None:
     """What a threshold decides by, in words."""
     if not isinstance(found.fact, ThresholdTuned):
         return None
-    from lockstep.decisions.rule import text_of  # it brings the libraries of data, which the server starts without
+    libraries.load()
+    from lockstep.decisions.rule import text_of
 
     return text_of(found.fact.value, found.fact.rule)
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar
 from airflow.configuration import conf
 from fastapi import HTTPException
 
+from lockstep_airflow.ui import libraries
 from lockstep_airflow.ui.book import Book
 from lockstep_airflow.ui.declarations import Declaration, Declarations
 from lockstep_airflow.ui.kept import Kept
@@ -74,6 +75,7 @@ class World:
         return Place(scene=scene, group=found, seen=scene.seen(found))
 
     def _scene(self, viewer: Viewer, declared: Mapping[str, Declaration]) -> "Scene":
+        libraries.begin()
         around = self._around.value()
         registries = self.readers.look({one.registry for one in declared.values() if one.problem is None})
         today = datetime.now(UTC).date()

@@ -265,7 +265,7 @@ export interface Population {
     new: string;
     labelled: number;
     metrics: Record<string, { old: number | null; new: number | null; delta: number | null }>;
-    scores: { of: string; old: Bins | null; new: Bins; moved: { mean: number; most: number } | null }[];
+    scores: { of: string; old: Bins | null; new: Bins; moved: { mean: number | null; most: number | null } | null }[];
   }[];
   thresholds: {
     threshold: string;

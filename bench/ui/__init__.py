@@ -1,0 +1,1 @@
+"""Benchmark k: the web UI's server side at its full size, beside Airflow's own pages."""

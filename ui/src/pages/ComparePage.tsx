@@ -212,7 +212,7 @@ function Line({ row }: { row: Row }) {
 function Shows({ value }: { value: Value }) {
   if (typeof value === "string" && value.length > 160) {
     return (
-      <Box as="span" display="block" fontSize="xs" maxHeight="8rem" overflow="auto" whiteSpace="pre-wrap">
+      <Box as="span" display="block" fontSize="xs" maxHeight="8rem" overflow="auto" tabIndex={0} whiteSpace="pre-wrap">
         {value}
       </Box>
     );

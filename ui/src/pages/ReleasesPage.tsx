@@ -58,7 +58,7 @@ export function ReleasesPage() {
           }
           return (
             <>
-              <Text color="fg.muted" fontSize="sm">
+              <Text color="fg.muted" fontSize="sm" mt={2}>
                 {words.releases.count(count(pages[0]?.total ?? events.length))}
               </Text>
               <Timeline

@@ -43,7 +43,7 @@ export function ReleasesPage() {
       </Trail>
       {about.data?.hold && (
         <Notice status="warning" title={words.group.onHold}>
-          <SaidLine said={about.data.hold} />
+          <SaidLine onColour said={about.data.hold} />
         </Notice>
       )}
       <Shown lines={8} seen={seen}>

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { esmExternalRequirePlugin } from "rolldown/plugins";
-import { minifySync, parseSync, Visitor } from "rolldown/utils";
+import { minifySync } from "rolldown/utils";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
@@ -16,31 +16,17 @@ const host: Record<string, string> = {
   "@emotion/react": "EmotionReact",
 };
 
-// The layout of the graph is reckoned in a worker, which is a file of its own: it is fetched where a graph is shown. It
-// comes with the manual of each of its options, in sentences that nobody could see, and is packed once more without them.
+// The layout of the graph is reckoned in a worker, which is a file of its own: it is fetched where a graph is shown.
 const elkWorker: Plugin = {
   name: "elk-worker",
   generateBundle() {
     const file = fileURLToPath(import.meta.resolve("elkjs/lib/elk-worker.min.js"));
     // a worker has its globals for itself, so that their names may be short, too: a twentieth less goes over the wire
-    const { code, errors } = minifySync("elk-worker.js", withoutSentences(readFileSync(file, "utf8")), {
-      mangle: { toplevel: true },
-    });
+    const { code, errors } = minifySync("elk-worker.js", readFileSync(file, "utf8"), { mangle: { toplevel: true } });
     if (errors.length) throw new Error(`elk-worker.js: ${errors.map(({ message }) => message).join("; ")}`);
     this.emitFile({ type: "asset", fileName: "elk-worker.js", source: code });
   },
 };
-
-function withoutSentences(code: string): string {
-  const found: { start: number; end: number }[] = [];
-  const sentence = /^[A-Z]\S*( \S+){4,}/u;
-  new Visitor({
-    Literal({ value, start, end }) {
-      if (typeof value === "string" && sentence.test(value)) found.push({ start, end });
-    },
-  }).visit(parseSync("elk-worker.js", code).program);
-  return found.reduceRight((rest, { start, end }) => `${rest.slice(0, start)}""${rest.slice(end)}`, code);
-}
 
 export default defineConfig({
   define: { "process.env.NODE_ENV": JSON.stringify("production") },

@@ -139,6 +139,8 @@ def test_release_rollback_and_words_are_the_history(site: Site) -> None:
         pages = site.api(f"/groups/churn/history?limit=2&before={pages['next']}")
     assert seen == kinds["events"]
     assert [one["kind"] for one in site.api("/groups/churn/history?kind=held")["events"]] == ["held"]
+    moves = site.api("/groups/churn/history?kind=released&kind=rolled_back")
+    assert [one["kind"] for one in moves["events"]] == ["rolled_back", "released", "released"]
 
 
 def test_who_is_asked_and_who_may_answer(site: Site) -> None:

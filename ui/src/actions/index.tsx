@@ -141,7 +141,7 @@ export function Rollback({
   return (
     <ActionButton
       colorPalette="red"
-      name={said.rollback.name}
+      name={release ? said.rollback.toThis : said.rollback.name}
       onClose={() => {
         setChosen(null);
         setWhy("");

@@ -34,7 +34,7 @@ function Page({ page }: { page: Answer }) {
       {page.problem && <Problem>{page.problem}</Problem>}
       {page.hold && (
         <Notice status="warning" title={said.onHold}>
-          <SaidLine said={page.hold} />
+          <SaidLine onColour said={page.hold} />
         </Notice>
       )}
       <Question page={page} />

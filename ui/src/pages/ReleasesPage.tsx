@@ -43,7 +43,7 @@ export function ReleasesPage() {
       </Trail>
       {about.data?.hold && (
         <Notice status="warning" title={words.group.onHold}>
-          <SaidLine said={about.data.hold} />
+          <SaidLine onColour said={about.data.hold} />
         </Notice>
       )}
       <Shown lines={8} seen={seen}>
@@ -58,7 +58,7 @@ export function ReleasesPage() {
           }
           return (
             <>
-              <Text color="fg.muted" fontSize="sm">
+              <Text color="fg.muted" fontSize="sm" mt={2}>
                 {words.releases.count(count(pages[0]?.total ?? events.length))}
               </Text>
               <Timeline

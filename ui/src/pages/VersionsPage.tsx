@@ -1,17 +1,6 @@
 /** The versions of a group, newest first: found by node and stage, chosen to be compared. */
 
-import {
-  Badge,
-  Box,
-  Button,
-  Checkbox,
-  Flex,
-  NativeSelect,
-  Spinner,
-  Table,
-  Text,
-  VisuallyHidden,
-} from "@chakra-ui/react";
+import { Badge, Box, Button, Flex, NativeSelect, Spinner, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router-dom";
@@ -247,16 +236,15 @@ function Line(props: {
     <Table.Row aria-rowindex={index + 2} bg={isSelected ? "bg.info" : undefined} height={`${HEIGHT}px`}>
       <Table.Cell py={0}>
         {row.kind !== "snapshot" && (
-          <Checkbox.Root
+          // the browser's own: a list has thousands of rows
+          <input
+            aria-label={words.versions.select(row.ref)}
             checked={isSelected}
             disabled={onSelect === null}
-            onCheckedChange={() => onSelect?.(row.ref)}
-            size="sm"
-            verticalAlign="middle"
-          >
-            <Checkbox.HiddenInput aria-label={words.versions.select(row.ref)} />
-            <Checkbox.Control />
-          </Checkbox.Root>
+            onChange={() => onSelect?.(row.ref)}
+            style={{ accentColor: "var(--chakra-colors-blue-solid)", height: 16, verticalAlign: "middle", width: 16 }}
+            type="checkbox"
+          />
         )}
       </Table.Cell>
       <Table.Cell overflow="hidden" py={0} textOverflow="ellipsis" title={row.ref} whiteSpace="nowrap">

@@ -63,10 +63,10 @@ export function VersionLink({ group, version }: { group: string; version: string
   return <To to={to.version(group, version)}>{version}</To>;
 }
 
-/** Who, when and why, in one line. */
-export function SaidLine({ said }: { said: Said }) {
+/** Who, when and why, in one line; on a coloured ground in the colour of its words, which stands out enough. */
+export function SaidLine({ said, onColour = false }: { said: Said; onColour?: boolean }) {
   return (
-    <Text as="span" color="fg.muted">
+    <Text as="span" color={onColour ? "inherit" : "fg.muted"}>
       {said.by}, <When at={said.at} />
       {said.why && <>: {said.why}</>}
     </Text>

@@ -43,6 +43,7 @@ export const actions = {
   },
   rollback: {
     name: "Roll back",
+    toThis: "Roll back to this",
     title: (group: string) => `Roll ${group} back`,
     text: "All members go back at once, by one entry of the log. Then the group is on hold until somebody lifts it.",
     to: "To release",

@@ -45,6 +45,7 @@ export const actions: Words["actions"] = {
   },
   rollback: {
     name: "ロールバック",
+    toThis: "このリリースに戻す",
     title: (group) => `${group}をロールバック`,
     text: "ログの1つの記録で、すべてのメンバーが一度に戻ります。その後グループは、誰かが解除するまで保留になります。",
     to: "戻り先のリリース",

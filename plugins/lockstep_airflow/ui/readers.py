@@ -4,8 +4,8 @@ Rules:
 - A registry is looked at when somebody asks, and at most once in `PAUSE` seconds; who asks meanwhile gets what was
   seen.
 - Nobody waits for long: where a registry does not answer within `PATIENCE`, what was known last is given, with a
-  sentence that says so. The look goes on behind, and whoever comes later gets what it found. For one that is known to be
-  away nobody waits.
+  sentence that says so. The look goes on behind, and whoever comes later gets what it found. For one that is known to
+  be away nobody waits.
 - A registry that can't be opened, or is not named at all, is a sentence with the next step, and no error.
 """
 

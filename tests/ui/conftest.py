@@ -127,6 +127,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, shop: Shop) -> Iterator[Site]
         "UI_CHURN": desk.registry.uri,
         "UI_SHOP": shop.registry.uri,
         "UI_SECRET": desk.registry.uri,
+        "STORAGE_EMULATOR_HOST": "http://127.0.0.1:9",  # nobody answers there
         "AIRFLOW__CORE__AUTH_MANAGER": "tests.ui.guard.ByDag",
     }
     server = Server(

@@ -6,7 +6,7 @@ Rules:
 """
 
 import json
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any, Final
 
 from fastapi import Request, Response
@@ -16,12 +16,14 @@ from lockstep_airflow.ui.kept import Kept
 
 _MOST: Final = 64 << 20  # bytes of answers that are kept
 _HEADERS: Final = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
-_made: Final = Kept[tuple[str, bytes]](_MOST, lambda one: len(one[1]))
+_KEY: Final = 500  # bytes that go with each
+_made: Final = Kept[tuple[str, bytes]](_MOST, lambda one: len(one[1]) + _KEY)
 
 
-def answer(request: Request, version: Hashable, make: Callable[[], Any]) -> Response:
+def answer(request: Request, version: tuple[Any, ...], make: Callable[[], Any]) -> Response:
     """The answer to a request; `version` names all that it depends on, beside its address."""
-    key = (request.url.path, tuple(sorted(request.query_params.multi_items())), version)
+    # a hash, since what all groups depend on is long, and would be kept with each short answer
+    key = sha256_of(repr((request.url.path, sorted(request.query_params.multi_items()), version)).encode())
     etag, content = _made.made(key, lambda: _written(make()))
     headers = {**_HEADERS, "ETag": etag}
     if _knows(request, etag):

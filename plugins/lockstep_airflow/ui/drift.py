@@ -144,7 +144,9 @@ def _compared(sides: list[Any], node: Node, targets: Mapping[str, str]) -> Drift
             psi=column.psi,
             distance=next((column.figures[name] for name in _FAR if name in column.figures), None),
             drifted=column.verdict is Verdict.DRIFT,
-            says=column.says,
+            says=column.says
+            if column.name not in node.private
+            else f"{column.name} is private: {column.verdict.value}.",
         )
         for column in report.columns[:_COLUMNS]
     )

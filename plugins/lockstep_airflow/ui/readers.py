@@ -4,7 +4,8 @@ Rules:
 - A registry is looked at when somebody asks, and at most once in `PAUSE` seconds; who asks meanwhile gets what was
   seen.
 - Nobody waits for long: where a registry does not answer within `PATIENCE`, what was known last is given, with a
-  sentence that says so. The look goes on behind, and whoever comes later gets what it found.
+  sentence that says so. The look goes on behind, and whoever comes later gets what it found. For one that is known to
+  be away nobody waits.
 - A registry that can't be opened, or is not named at all, is a sentence with the next step, and no error.
 """
 
@@ -27,7 +28,7 @@ from lockstep_airflow.ui.book import Book
 
 PAUSE: Final = 0.5  # seconds between two looks
 PATIENCE: Final = 1.5  # seconds that a request waits for a look
-FIRST: Final = 20.0  # seconds that it waits for the first look at a registry: a long log is read in that
+FIRST: Final = 4.0  # seconds that it waits for the first look at a registry: a long log is read in that
 AWAY: Final = 5.0  # seconds between two looks at a registry that is away
 _NAMED_FOR: Final = 2.0  # seconds for which the name of the usual registry is kept
 _AGAIN: Final = 30.0  # seconds after which one that is away is opened anew: its credentials may be others now
@@ -69,18 +70,19 @@ class Reader:
         self._registry: Registry | None = None
         self._opened = self._looked = self._began = float("-inf")
         self._under_way: Future[None] | None = None
+        self._is_away = False
 
     def look(self) -> Future[None] | None:
-        """Begin to look, if it is time; the look that goes on, if one does."""
+        """Begin to look, if it is time; the look that is worth to be waited for, if there is one."""
         with self._lock:
+            now = time.monotonic()
             if self._under_way is not None and not self._under_way.done():
-                return self._under_way
-            pause = AWAY if self._seen.problem and self._seen.book else PAUSE
-            if time.monotonic() - self._looked < pause:
+                return self._under_way if now - self._began < PATIENCE and self._seen.problem is None else None
+            if now - self._looked < (AWAY if self._is_away else PAUSE):
                 return None
-            self._began = time.monotonic()
+            self._began = now
             self._under_way = self._pool.submit(self._look)
-            return self._under_way
+            return self._under_way if self._seen.problem is None else None
 
     def seen(self) -> Seen:
         """What is known now."""
@@ -102,12 +104,13 @@ class Reader:
         return self._seen.book is None and self._seen.problem is None
 
     def _look(self) -> None:
-        problem, state = None, None
+        problem, state, is_away = None, None, False
         try:
             state = self._open().state()
         except LockstepError as error:
             problem = str(error)
-            if not isinstance(error, StoreUnusable):
+            is_away = isinstance(error, StoreUnusable)
+            if not is_away:
                 self._registry = None
         except Exception as error:  # whatever an SDK raises: the page says it, and the log has the rest
             _logger.exception("Registry %s can't be read", shown(self.address))
@@ -118,7 +121,7 @@ class Reader:
         book = self._seen.book if state is None else self._booked(state)
         with self._lock:
             self._seen = Seen(address=self.address, book=book, objects=objects, problem=problem)
-            self._looked = time.monotonic()
+            self._looked, self._is_away = time.monotonic(), is_away
 
     def _open(self) -> Registry:
         now = time.monotonic()

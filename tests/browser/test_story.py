@@ -284,8 +284,10 @@ def test_the_other_places_show_the_group(
     expect(page.get_by_role("heading", name="churn", exact=True).last).to_be_visible()
     expect(node(page, "offers")).to_be_visible()
     visitor.picture("dag")
-    run = office.airflow.rest.runs("churn_retrain")[0]
-    page.goto(f"/dags/churn_retrain/runs/{run.run_id}/tasks/churn.train/plugin/{TASK_TAB}")
-    expect(page.locator("[data-lockstep]").get_by_role("link", name=re.compile(r"churn@\d"))).to_be_visible()
+    job = office.registry.state().model("churn@1").recorded.origin.job
+    assert job is not None
+    dag_id, run_id = job.run.split("/")
+    page.goto(f"/dags/{dag_id}/runs/{run_id}/tasks/{job.task}/plugin/{TASK_TAB}")
+    expect(page.locator("[data-lockstep]").get_by_role("link", name="churn@1")).to_be_visible()
     visitor.picture("task")
     assert visitor.wrong == []

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.data import parse_rows
-from lockstep.data.plain import plain_columns, plain_values
+from lockstep.data.plain import plain_columns, plain_frame, plain_values
 from lockstep.data.rows import dtype_of
 from lockstep.declare import Column
 
@@ -96,3 +96,45 @@ def test_columns_of_one_type_are_taken(name: str, values: list[Any]) -> None:
 def test_columns_with_one_doubtful_value_are_left(name: str, values: list[Any]) -> None:
     """One value among others is enough."""
     assert plain_columns([{name: value} for value in values], {name: COLUMNS[name]}) is None
+
+
+FRAMES = st.sampled_from(
+    [
+        ("int", pl.Int64, st.integers(-(2**63), 2**63 - 1)),
+        ("int", pl.Int16, st.integers(-(2**15), 2**15 - 1)),
+        ("int", pl.Float64, st.integers(0, 9).map(float)),
+        ("float", pl.Float64, st.floats()),
+        ("float", pl.Int64, st.integers(0, 9)),
+        ("str", pl.String, st.one_of(st.text(max_size=6), st.sampled_from([" a", "a ", "", "\u00a0", "a b"]))),
+        ("str", pl.Int64, st.integers(0, 9)),
+        ("bool", pl.Boolean, st.booleans()),
+        ("date", pl.Date, st.dates()),
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), is_nullable=st.booleans())
+def test_what_is_taken_of_a_frame_is_what_the_parser_makes_of_it(data: st.DataObject, *, is_nullable: bool) -> None:
+    """A frame is taken whole, and then is what the long way makes of all its rows; a missing label is blank."""
+    kind, dtype, values = data.draw(FRAMES)
+    drawn = data.draw(st.lists(st.one_of(values, st.none()) if data.draw(st.booleans()) else values, max_size=4))
+    column = Column(kind, nullable=is_nullable)
+    rows = pl.DataFrame({"x": drawn}, schema={"x": dtype})
+    found = plain_frame(rows, {"x": column, "label": Column("bool", nullable=True)})
+    parsed = parse_rows(rows, {"x": column})
+    if found is not None:
+        assert parsed.bad.is_empty()
+        assert found["x"].equals(parsed.good["x"], check_dtypes=True)
+        assert found["label"].null_count() == rows.height
+
+
+def test_a_sound_frame_is_taken() -> None:
+    """Declared types, in any order, with a narrower int and a column that nobody asked for."""
+    frame = pl.DataFrame({"str": ["a b", "c"], "more": [1, 2], "int": pl.Series([3, 4], dtype=pl.Int8)})
+    columns = {name: COLUMNS[name] for name in ("int", "str", "float?")}
+    found = plain_frame(frame, columns)
+    assert found is not None
+    assert found.schema == {"int": pl.Int64, "str": pl.String, "float?": pl.Float64}
+    assert found.rows() == [(3, "a b", None), (4, "c", None)]
+    assert plain_frame(frame.drop("int"), columns) is None

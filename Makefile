@@ -7,7 +7,7 @@ ARGS ?=
 CUSTOMERS ?=
 CLOUD ?=
 
-.PHONY: setup demo test lint check bench lock
+.PHONY: setup demo test lint check bench docs lock
 
 setup:
 	@$(PYTHON) dev.py setup
@@ -26,6 +26,9 @@ check:
 
 bench:
 	@$(PYTHON) dev.py bench -- $(ARGS)
+
+docs:
+	@$(PYTHON) dev.py docs
 
 lock:
 	@$(PYTHON) dev.py lock -- $(ARGS)

@@ -342,6 +342,12 @@ def bench(environment: Environment, arguments: Sequence[str]) -> int:
     return _python(environment, "bench", arguments)
 
 
+def docs(environment: Environment, _arguments: Sequence[str]) -> int:
+    """Build the documentation site into .cache/site; broken links end it."""
+    environment.set_up()
+    return environment.run([environment.python, "docs/site/build.py"])
+
+
 def lint(environment: Environment, _arguments: Sequence[str]) -> int:
     """Run ruff, mypy and import-linter; all of them, whatever the others say."""
     environment.set_up()
@@ -390,6 +396,7 @@ COMMANDS = {
     "lint": Command(lint, takes_arguments=False),
     "check": Command(check),
     "bench": Command(bench),
+    "docs": Command(docs, takes_arguments=False),
     "lock": Command(lock),
 }
 

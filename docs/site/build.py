@@ -1,7 +1,7 @@
 """Build the documentation site into `.cache/site`: `python docs/site/build.py`, or `make docs`.
 
 Rules:
-- The tools live in an environment of their own, `.cache/docs`, made anew when `requirements.txt` beside this file changes.
+- The tools live in an environment of their own, `.cache/docs`, made anew when `requirements.txt` here changes.
 - A broken link or anchor, a page that no menu has, and a name that no docstring explains end the build with status 1.
 """
 
@@ -58,7 +58,12 @@ def build(site: Path = SITE, *, capture: bool = False) -> subprocess.CompletedPr
     """
     command = [python(), "-m", "mkdocs", "build", "--strict", "--clean", "--site-dir", site]
     return subprocess.run(  # noqa: S603  a tool of its own
-        command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=capture, text=True, check=False
+        command,
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=capture,
+        text=True,
+        check=False,
     )
 
 

@@ -8,6 +8,7 @@ import typer
 
 from lockstep.cli.app import app
 
+Clicked = Any  # Typer brings a Click of its own, without names to import
 PAGE = Path(__file__).resolve().parents[1] / "reference" / "cli.md"
 HEAD = """\
 # Command line
@@ -23,7 +24,7 @@ def page() -> str:
     return "\n".join([HEAD, *_told(whole, "lockstep", None)]).rstrip() + "\n"
 
 
-def _told(command: Any, path: str, parent: typer.Context | None) -> Iterator[str]:
+def _told(command: Clicked, path: str, parent: typer.Context | None) -> Iterator[str]:
     context = typer.Context(command, parent=parent, info_name=path.rpartition(" ")[2])
     yield f"## {path}\n"
     yield f"{(command.help or '').strip()}\n"
@@ -41,19 +42,19 @@ def _told(command: Any, path: str, parent: typer.Context | None) -> Iterator[str
                 yield from _told(found, f"{path} {name}", context)
 
 
-def _word(argument: Any) -> str:
+def _word(argument: Clicked) -> str:
     notes = [str(getattr(argument, "help", None) or "").rstrip(".")]
     notes += ["several"] * (argument.nargs != 1) + ["optional"] * (not argument.required)
     said = ", ".join(filter(None, notes))
     return f"`{(argument.name or '').upper()}`" + (f" ({said})" if said else "")
 
 
-def _named(option: Any) -> str:
+def _named(option: Clicked) -> str:
     value = "" if option.is_flag else f" {option.name}".upper()
     return ", ".join(f"`{name}{value}`" for name in option.opts)
 
 
-def _said(option: Any) -> str:
+def _said(option: Clicked) -> str:
     parts = [option.help or ""]
     if option.required:
         parts.append("Required.")

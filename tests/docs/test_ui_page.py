@@ -13,7 +13,7 @@ from tests.docs.pages import ROOT, blocks
 
 @pytest.mark.slow
 def test_the_example_compiles_among_the_other_pages(tmp_path: Path) -> None:
-    """Put beside the other pages, the example has the types that they have; one that asks for what is not there fails."""
+    """Put beside the other pages, the example compiles; one that asks for what is not there fails."""
     if shutil.which("npm") is None:
         raise ProgramMissing("npm", "install Node.js 20.19 or newer, as by `apt-get install nodejs npm`")
     shutil.copytree(ROOT / "ui", tmp_path / "ui", ignore=shutil.ignore_patterns("node_modules"))

@@ -13,6 +13,7 @@ from lockstep.cli.app import app
 from tests.docs.pages import ROOT, blocks, name_of, pages, prose
 
 PAGES = pages()
+Clicked = Any  # Typer brings a Click of its own, without names to import
 USAGE = typer.BadParameter.__base__ or typer.BadParameter  # Typer does not export it
 FOLDERS = ("include", "plugins", "dags", "loopback", "tests", "bench", "demo")
 SOURCES = [
@@ -27,15 +28,13 @@ COMMAND = re.compile(r"(?:^|\s)(?:\.venv/bin/)?lockstep (?P<rest>.+)")
 
 def commands(page: Path) -> list[str]:
     """What a page has people type behind `lockstep`: lines of blocks, and whole commands between backticks."""
-    lines = [
-        line.removeprefix("$ ") for block in blocks(page, "sh", "console", "bash") for line in block.code.splitlines()
-    ]
+    shown = [line for block in blocks(page, "sh", "console", "bash") for line in block.code.splitlines()]
     inline = [text for text in re.findall(r"`([^`\n]+)`", prose(page)) if not re.search(r"[\[\]…]|<", text)]
     found = [match for line in [*shown, *inline] if (match := re.match(COMMAND, line))]
     return [match["rest"] for match in found if match["rest"].strip()]
 
 
-def parse(command: Any, name: str, words: list[str], parent: typer.Context | None = None) -> None:
+def parse(command: Clicked, name: str, words: list[str], parent: typer.Context | None = None) -> None:
     """Have Click read a command line as far as a command's own options, without calling anything."""
     context = command.make_context(name, list(words), parent=parent)
     if hasattr(command, "list_commands"):

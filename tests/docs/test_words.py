@@ -22,7 +22,7 @@ SOURCES = [
 ]
 WORD = re.compile(r"\b(?:LOCKSTEP_[A-Z_]*[A-Z]|lockstep_[a-z_]*[a-z])\b")
 DAG = re.compile(r"(?:<group>|churn)_([a-z]+)\b")
-NO_DAG = {"reason", "pipeline"}  # of the example: a model, a function
+NO_DAG = {"reason", "pipeline", "due"}  # of the example: a model, a function, an asset
 COMMAND = re.compile(r"(?:^|\s)(?:\.venv/bin/)?lockstep (?P<rest>.+)")
 
 
@@ -52,6 +52,7 @@ def test_commands_are_taken(page: Path) -> None:
     whole = typer.main.get_command(app)
     for line in commands(page):
         words = shlex.split(line, comments=True)
+        words += ["x"] * (words[-1] in {"--job", "--to"})  # prose names the option alone
         if "--help" in words or "--version" in words or len(words) == 1:
             assert words[0] in {"--help", "--version", *whole.list_commands(typer.Context(whole))}, line
             continue
@@ -66,6 +67,7 @@ def test_names_are_in_the_code(page: Path) -> None:
     """Every variable of the environment and of Airflow, every package and DAG of ours that a page names is there."""
     code = "\n".join(source.read_text(encoding="utf-8") for source in SOURCES)
     there = set(WORD.findall(code)) | {path.stem for path in SOURCES}
+    there |= {f"{name}_total" for name in there}  # Prometheus adds it to what it counts
     text = page.read_text(encoding="utf-8")
     assert sorted(set(WORD.findall(text)) - there) == []
     dags = (ROOT / "plugins/lockstep_airflow/dags.py").read_text(encoding="utf-8")
@@ -87,4 +89,4 @@ def test_the_architecture_page_mirrors_the_tree() -> None:
 
 def _depth(room: str) -> int:
     """How far down rooms are named: the packages of the core and of the plugin, and the rooms of everything else."""
-    return {"include": 2, "plugins": 2, "ui": 2}.get(room.partition("/")[0], 1)
+    return {"include": 2, "plugins": 2, "ui": 1}.get(room.partition("/")[0], 0)

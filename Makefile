@@ -7,7 +7,7 @@ ARGS ?=
 CUSTOMERS ?=
 CLOUD ?=
 
-.PHONY: setup demo test lint check bench fresh lock
+.PHONY: setup demo test lint check bench fresh docs lock
 
 setup:
 	@$(PYTHON) dev.py setup
@@ -29,6 +29,9 @@ bench:
 
 fresh:
 	@$(PYTHON) dev.py fresh -- $(ARGS)
+
+docs:
+	@$(PYTHON) dev.py docs
 
 lock:
 	@$(PYTHON) dev.py lock -- $(ARGS)

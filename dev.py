@@ -349,6 +349,12 @@ def bench(environment: Environment, arguments: Sequence[str]) -> int:
     return _python(environment, "bench", arguments)
 
 
+def docs(environment: Environment, _arguments: Sequence[str]) -> int:
+    """Build the documentation site into .cache/site; broken links end it."""
+    environment.set_up()
+    return environment.run([environment.python, "docs/site/build.py"])
+
+
 def lint(environment: Environment, _arguments: Sequence[str]) -> int:
     """Run ruff, mypy and import-linter; all of them, whatever the others say."""
     environment.set_up()
@@ -398,6 +404,7 @@ COMMANDS = {
     "check": Command(check),
     "bench": Command(bench),
     "fresh": Command(fresh),
+    "docs": Command(docs, takes_arguments=False),
     "lock": Command(lock),
 }
 

@@ -6,6 +6,7 @@ Rules:
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -144,6 +145,19 @@ class ReferUnsure(Policy):
 
     def __str__(self) -> str:
         return f"{self.word}(answers={self.answers})"
+
+
+@dataclass(frozen=True, slots=True)
+class OwnPolicy(Policy, ABC):
+    """Base for a policy of a team: a frozen dataclass with numbers for fields, and a `word` that no other has."""
+
+    @abstractmethod
+    def pick(self, curve: Any) -> float:  # noqa: ANN401  a `lockstep.decisions.curve.Curve`, which needs numpy
+        """The threshold on a curve; of equals the highest.
+
+        Raises:
+            PolicyUnmet: there is none; the message begins with the policy, and says what is the best that can be had.
+        """
 
 
 def precision_at_least(value: float) -> PrecisionAtLeast:

@@ -16,6 +16,7 @@ from lockstep.policy import (
     Fixed,
     MaximiseFBeta,
     MinimiseCost,
+    OwnPolicy,
     Policy,
     PrecisionAtLeast,
     RecallAtLeast,
@@ -46,6 +47,8 @@ def choose(policy: Policy, curve: Curve) -> float:
             chosen = _cheapest(policy, CostMatrix(0.0, wrong, missed, 0.0), curve)
         case CostMatrix():
             chosen = _cheapest(policy, policy, curve)
+        case OwnPolicy():
+            chosen = float(policy.pick(curve))
         case _:
             raise TypeError(f"{type(policy).__name__} is no policy of lockstep.policy.")
     return chosen

@@ -26,7 +26,7 @@ MODULES = [
 HEAVY = ("airflow", "apache_beam", "fastapi", "numpy", "obstore", "polars", "pyarrow", "sklearn", "skops", "uvicorn")
 MOST_LINES, MOST_LINES_OF_TESTS = 400, 600
 LONGER = {
-    "dev.py": 440,  # one script that starts before anything is installed, so it can't be cut into modules
+    "dev.py": 450,  # one script that starts before anything is installed, so it can't be cut into modules
     "tests/airflow/test_standalone.py": 650,  # one Airflow is started for all of it
 }
 FOLDERS = ("include", "plugins", "dags", "demo", "bench", "loopback", "tests")

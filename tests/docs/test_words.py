@@ -70,7 +70,7 @@ def test_names_are_in_the_code(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     named = {
         name for name in WORD.findall(text) if not name.endswith("_rows_total") and not name.endswith("_writes_total")
-    }  # noqa: E501  counters are put together from parts
+    }
     assert sorted(named - there) == []
     dags = (ROOT / "plugins/lockstep_airflow/dags.py").read_text(encoding="utf-8")
     made = set(re.findall(r'"([a-z]+)": lambda group', dags)) | set(re.findall(r'builders\["([a-z]+)"\]', dags))

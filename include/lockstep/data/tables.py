@@ -231,8 +231,7 @@ def _told(said: str, project: str, where: str | None = None) -> Iterator[None]:
         from requests.exceptions import RequestException
     except ImportError as missing:
         raise DataError(
-            f"{said}{missing.name} is not installed here. Install the extra that holds it: pip install"
-            ' "lockstep[google]".'
+            f"{said}{missing.name} is not installed here. Install airflow-provider-lockstep[google]."
         ) from None
     try:
         yield

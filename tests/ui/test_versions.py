@@ -162,6 +162,7 @@ def test_search_finds_by_whatever_is_known(site: Site) -> None:
     assert ADA.job is not None
     assert found(site, "shop")[0] == ("group", "shop")
     assert ("node", "shoppers") in found(site, "shop")
+    assert ("version", "returning@1") in found(site, "returning")
     assert found(site, "RETURNING@1") == [("version", "returning@1")]
     assert found(site, model.digest) == [("version", "returning@1")]
     assert found(site, model.digest[:6]) == [("version", "returning@1")]

@@ -39,5 +39,6 @@ test("an Airflow below a path is asked below that path", () => {
 test("a DAG's group is told by its name, and other DAGs have none", () => {
   expect(groupOf("churn_release")).toBe("churn");
   expect(groupOf("north_churn_hold")).toBe("north_churn");
+  expect(groupOf("churn_mlflow")).toBe("churn");
   expect(groupOf("etl")).toBeNull();
 });

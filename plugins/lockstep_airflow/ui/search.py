@@ -22,6 +22,7 @@ from lockstep_airflow.ui.versions import has
 from lockstep_airflow.ui.world import Scene
 
 MOST: Final = 50
+_NEWEST: Final = 5  # versions of a name
 LONGEST: Final = 400  # characters of a query
 _HASH: Final = re.compile(r"[0-9a-f]{6,64}")
 _SHA: Final = re.compile(r"[0-9a-f]{64}")
@@ -63,14 +64,18 @@ def _names(scene: Scene, wanted: str) -> Iterator[Ranked]:
 
 
 def _refs(scene: Scene, wanted: str) -> Iterator[Ranked]:
+    """The version that is named; of a name alone, its newest."""
     name, at, number = wanted.partition("@")
-    if not at:
-        return
     for group in scene.declared.values():
         book, node = scene.seen(group).book, group.nodes.get(name)
-        if book is not None and node is not None and number.isdecimal() and has(book, node.kind, name, number):
-            version = book.versions(node.kind, name)[int(number) - 1]
-            yield _EXACT, 2, _version(group, version)
+        if book is None or node is None:
+            continue
+        if not at:
+            versions = book.versions(node.kind, name)
+            for version in reversed(versions[-_NEWEST:]):
+                yield _EXACT, 2, _version(group, version)
+        elif number.isdecimal() and has(book, node.kind, name, number):
+            yield _EXACT, 2, _version(group, book.versions(node.kind, name)[int(number) - 1])
 
 
 def _recorded(scene: Scene, seen: Seen, wanted: str) -> Iterator[Ranked]:

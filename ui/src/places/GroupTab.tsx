@@ -8,7 +8,7 @@ import { words } from "../words";
 
 /** The group of a DAG: "churn" of "churn_retrain"; null where it is none of Lockstep's DAGs. */
 export function groupOf(dagId: string): string | null {
-  const found = /^(.+)_(retrain|promote|release|rollback|hold|resume|watch)$/u.exec(dagId);
+  const found = /^(.+)_(retrain|promote|release|rollback|hold|resume|watch|mlflow)$/u.exec(dagId);
   return found?.[1] ?? null;
 }
 

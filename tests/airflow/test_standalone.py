@@ -138,7 +138,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     for name in ("rows", "others"):
         (data / name).mkdir(parents=True)
     flags.mkdir()
-    parts = ("retrain", "promote", "release", "rollback", "resume")
+    parts = ("retrain", "promote", "release", "rollback", "hold", "resume")
     names = [f"{group}_{what}" for group in ("first", "lonely", "asked", "paced") for what in parts]
     airflow = Standalone(
         home=folder / "airflow",

@@ -193,8 +193,8 @@ def test_something_else_than_a_place_is_an_import_error(run_program: Program, tm
 
 
 def test_no_field_of_a_form_has_to_be_filled_in(looked: dict[str, Any]) -> None:
-    """Only a version to promote and a reason to resume are demanded: for Airflow that is a text that can't be null."""
-    assert sorted(looked["demanded"]) == ["biopsy_promote.version", "biopsy_resume.why"]
+    """Only a version to promote and a reason to hold or resume are demanded: for Airflow a text that can't be null."""
+    assert sorted(looked["demanded"]) == ["biopsy_hold.why", "biopsy_promote.version", "biopsy_resume.why"]
 
 
 def test_forms_have_the_fields(looked: dict[str, Any]) -> None:
@@ -205,6 +205,7 @@ def test_forms_have_the_fields(looked: dict[str, Any]) -> None:
         "biopsy_release": ["registry"],
         "biopsy_rollback": ["registry"],
         "biopsy_resume": ["registry"],
+        "biopsy_hold": ["registry"],
     }
 
 

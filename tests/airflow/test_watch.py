@@ -120,10 +120,10 @@ print(json.dumps(played))
 
 
 def test_a_group_is_watched_if_it_is_asked_for(run_program: Program) -> None:
-    """There is a sixth DAG only with `watch`; it has a task and an asset for each dataset, and a time to look."""
+    """There is a seventh DAG only with `watch`; it has a task and an asset for each dataset, and a time to look."""
     found: dict[str, Any] = run_program(DESCRIBE)
-    five = [f"biopsy_{what}" for what in ("promote", "release", "resume", "retrain", "rollback")]
-    assert (found["without"], found["with"]) == (five, sorted([*five, "biopsy_watch"]))
+    six = [f"biopsy_{what}" for what in ("hold", "promote", "release", "resume", "retrain", "rollback")]
+    assert (found["without"], found["with"]) == (six, sorted([*six, "biopsy_watch"]))
     assert (found["schedule"], found["paused"], found["active"]) == ("@hourly", None, 1)
     assert found["params"] == ["engine", "registry"]
     assert found["tasks"] == {"look_biopsies": ["x-lockstep://dataset/biopsies"]}

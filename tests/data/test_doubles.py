@@ -3,7 +3,7 @@
 import polars as pl
 
 from lockstep import Dataset, csv, unique
-from lockstep.data.doubles import tally_of, unique_checks, values_of, view_of
+from lockstep.data.doubles import shared_of, tally_of, unique_checks, values_of, view_of
 from lockstep.data.split import HASH
 
 COLUMNS = {"mail": str | None, "city": str, "age": int}
@@ -30,6 +30,6 @@ def test_a_view_holds_what_the_check_needs() -> None:
 def test_keys_that_share_a_value_are_counted() -> None:
     """Each key that shares its value with another is counted; a row that stands there twice is one key."""
     found = rows(("a", "m", "x"), ("b", "m", "y"), ("c", "o", "x"), ("c", "o", "x"))
-    broken = tally_of(PEOPLE, 0, found).broken['unique("mail")']
+    broken = tally_of(PEOPLE, 0, shared_of(PEOPLE, 0, found)).broken['unique("mail")']
     assert (broken.rows, broken.first) == (2, ("f", 2, 'mail: "m" stands with other keys, too'))
-    assert tally_of(PEOPLE, 1, found).broken == {}
+    assert tally_of(PEOPLE, 1, shared_of(PEOPLE, 1, found)).broken == {}

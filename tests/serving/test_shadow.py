@@ -110,10 +110,7 @@ def test_the_log_holds_pairs_that_the_diff_counts(changing: Shop, decider: Decid
     assert recording is not None
     recording.start()
     wait_for(lambda: recording.counts()["shadow_loaded"] == 1)
-    one = asked(decider, some)
-    recording.record(
-        request="r", api="calls", rows=one.rows, answers=one.answers, group="shop", release=one.release, size=10
-    )
+    recording.record(asked(decider, some))
     recording.stop()
     assert recording.problems() == {}
     assert recording.counts()["log_rows"] == 2 * len(some)

@@ -1,6 +1,7 @@
 """A real MLflow server in an environment of its own, empty for each test; and the desk of the command line's tests."""
 
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -61,7 +62,7 @@ class Server:
         return sorted(found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start the server; it is there when its health is asked for."""
     try:
@@ -73,9 +74,8 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     places = ["--backend-store-uri", peer.sqlite(folder), "--artifacts-destination", str(folder / "artifacts")]
     log = (folder / "log").open("wb")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MLFLOW"))}
-    server = subprocess.Popen(
-        [python, "-m", "mlflow", "server", *options, *places], stdout=log, stderr=log, cwd=folder, env=environment
-    )
+    command = [python, "-m", "mlflow", "server", *options, *places]
+    server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
     address, until = f"http://127.0.0.1:{port}", time.monotonic() + STARTS
     try:
         while True:
@@ -88,7 +88,7 @@ def process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
                 time.sleep(0.2)
         yield address
     finally:
-        server.terminate()
+        os.killpg(server.pid, signal.SIGTERM)  # it has started others, which it leaves behind
         server.wait(30)
         log.close()
 

@@ -272,7 +272,7 @@ All members of the group go back at once. Then it is on hold, until group_N_resu
         "registry": Param(None, **REGISTRY),
     },
 ):
-    Rollback(task_id="rollback", to="{{ params.to or '' }}")
+    Rollback(task_id="rollback", to="{{ params.to or '' }}", outlets=[referrals_N, reviews_N])
 
 with DAG(
     dag_id="group_N_hold",

@@ -58,9 +58,9 @@ class Office:
         return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all tests."""
+    """One browser for a module, and no longer: while it is there, this process has an event loop that runs."""
     with chromium() as running:
         yield running
 

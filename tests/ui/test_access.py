@@ -83,7 +83,7 @@ def test_nothing_across_groups_tells_of_one_that_may_not_be_read(site: Site, use
     """Lists, search, warnings and summary know nothing of it, though it has the registry of a group that is shown."""
     site.desk.record(secret := site.desk.facts.snapshot("secret_rows", "hidden"))
     site.desk.record(site.desk.facts.model("secret_model", secret))
-    site.soon("/search?q=secret_model", lambda found: len(found["hits"]) > 0)
+    site.soon("/search?q=secret_model", lambda found: any(hit["ref"] == "secret_model@1" for hit in found["hits"]))
     for path in ("/groups", "/warnings", "/search?q=secret", f"/search?q={secret.digest}", "/summary"):
         told = site.get(f"/api{path}", user)
         assert told.status_code == 200

@@ -1,4 +1,4 @@
-"""A large company: hundreds of release groups, one of 300 nodes, and a log of ten thousand versions.
+"""A large company: hundreds of release groups, one of 300 nodes, one of 10,000 versions, and as many in the others.
 
 Rules:
 - The log is written entry by entry, as `bench.registry.history` does it; no file stands behind a version.
@@ -29,6 +29,8 @@ from lockstep.registry.entries import path_of
 
 VARIABLE: Final = "BENCH_GROUPS"
 WIDE: Final = "wide"
+BUSY: Final = "busy"  # the group that trains all day
+BUSY_ROUNDS: Final = 4  # of five versions each, for each group of the company: 10,000 of 500
 WHOLE: Final = "group_0000"  # the group with files
 ROUNDS: Final = 4  # of five versions each: a snapshot, two models, two thresholds
 _THRESHOLDS: Final = 148  # of the wide group
@@ -67,7 +69,7 @@ def dags() -> dict[str, Any]:
     """The release DAGs of all groups, which carry what is shown; to write the others takes minutes."""
     from lockstep_airflow import release_dags
 
-    found = release_dags(wide())
+    found = release_dags(wide()) | release_dags(graph(BUSY))
     for name in names(int(os.environ[VARIABLE])):
         found |= release_dags(graph(name))
     return {dag_id: dag for dag_id, dag in found.items() if dag_id.endswith("_release")}
@@ -84,15 +86,20 @@ def write_log(folder: Path, groups: int) -> Registry:
 
 
 def _facts(registry: Registry, groups: int) -> Iterator[Fact]:
+    for turn in range(BUSY_ROUNDS * groups):
+        yield from _of_round(BUSY, [f"{BUSY}_cut", f"{BUSY}_other"], turn, None, is_last=False)
     for turn in range(ROUNDS):
         for name in names(groups):
             has_files = registry if name == WHOLE else None
-            yield from _of_round(name, [f"{name}_cut", f"{name}_other"], turn, has_files)
-    yield from _of_round(WIDE, [f"{WIDE}_cut_{number}" for number in range(_THRESHOLDS)], 0, None)
+            thresholds = [f"{name}_cut", f"{name}_other"]
+            yield from _of_round(name, thresholds, turn, has_files, is_last=turn == ROUNDS - 1)
+    yield from _of_round(WIDE, [f"{WIDE}_cut_{number}" for number in range(_THRESHOLDS)], 0, None, is_last=False)
 
 
-def _of_round(name: str, thresholds: list[str], turn: int, registry: Registry | None) -> Iterator[Fact]:
-    """A round of a group; every third group has promoted its first model alone in the last one, and is out of step."""
+def _of_round(
+    name: str, thresholds: list[str], turn: int, registry: Registry | None, *, is_last: bool
+) -> Iterator[Fact]:
+    """A round of a group, released but for the last one, in which every third promotes one model and is out of step."""
     snapshot = _snapshot(f"{name}_rows", turn, registry)
     yield snapshot
     members: dict[str, str] = {}
@@ -107,11 +114,11 @@ def _of_round(name: str, thresholds: list[str], turn: int, registry: Registry | 
         tuned = _tuned(threshold, models[number % 2], turn, registry)
         members[f"threshold:{threshold}"] = tuned.digest
         yield tuned
-    if turn == ROUNDS - 1 and digest_of(name)[0] in "012345":
+    if is_last and digest_of(name)[0] in "012345":
         yield Promoted(group=name, members={f"model:{name}_first": members[f"model:{name}_first"]})
         return
     yield Promoted(group=name, members=members)
-    if turn < ROUNDS - 1:
+    if not is_last:
         digest = digest_of([name, turn])
         manifest = ObjectRef(path=f"releases/{name}/{digest}.json", sha256=digest, size=2000)
         yield Released(group=name, digest=digest, manifest=manifest, members=members)

@@ -73,6 +73,11 @@ def _check_segments(threshold: Threshold, per: str, model: Model) -> None:
     if per in (data.key, model.target):
         what = "the key, and has a row each" if per == data.key else "the target, which nobody knows beforehand"
         raise DeclarationError(f"{about} is {what}. Name a column that parts the rows into few groups.")
+    if per in data.private:
+        raise DeclarationError(
+            f'{about} is private in dataset "{data.name}", and its values would stand in the log beside their'
+            " thresholds. Name another column, or take it out of private=."
+        )
     column = data.schema.get(per)
     if column is None and data.clean is None:
         raise DeclarationError(

@@ -38,6 +38,12 @@ customers = Dataset("customers", source=csv("customers.csv"), key="id", columns=
 cleaned = Dataset("cleaned", source=csv("customers.csv"), key="id", columns=COLUMNS, clean=list)
 churn = Model("churn", data=customers, target="churned", estimator=object)
 spending = Model("spending", data=customers, target="spend", estimator=object)
+secret = Model(
+    "secret",
+    data=Dataset("secrets", source=csv("secrets.csv"), key="id", columns=COLUMNS, private=["region"]),
+    target="churned",
+    estimator=object,
+)
 planning = Model("planning", data=customers, target="plan", estimator=object)
 BAND = two_sided(yes=precision_at_least(0.8), no=precision_at_least(0.95))
 UNSURE = refer_unsure(answers=precision_at_least(0.9))
@@ -105,6 +111,11 @@ def test_what_can_be_computed_can_be_declared(model: Model, options: dict[str, A
         (churn, {"per": "id"}, 'per="id" is the key, and has a row each'),
         (churn, {"per": "churned"}, 'per="churned" is the target, which nobody knows beforehand'),
         (churn, {"per": "spend"}, 'per="spend" is a float column; rows are parted by texts, ints or bools.'),
+        (
+            secret,
+            {"per": "region"},
+            'per="region" is private in dataset "secrets", and its values would stand in the log',
+        ),
         (churn, {"per": "since"}, 'per="since" is a date column'),
         (
             churn,

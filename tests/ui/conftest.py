@@ -93,9 +93,9 @@ class Site:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def soon(self, path: str, holds: Callable[[Any], bool], user: str = "admin") -> Any:  # noqa: ANN401  any JSON
+    def soon(self, path: str, holds: Callable[[Any], bool], user: str = "admin", within: float = LIVE) -> Any:  # noqa: ANN401  any JSON
         """What is answered once it is so, which has to be soon: a browser asks every second."""
-        until = time.monotonic() + LIVE
+        until = time.monotonic() + within
         while not holds(found := self.api(path, user)):
             assert time.monotonic() < until, json.dumps(found)[:3000]
             time.sleep(0.1)

@@ -208,7 +208,8 @@ def test_a_registry_that_nobody_names_is_a_sentence(site: Site) -> None:
     assert site.get("/api/groups/nowhere/versions").status_code == 503
     assert site.get("/api/groups/nowhere/versions").json()["detail"] == page["problem"]
     assert site.api("/groups")["problem"] is None
-    assert page["problem"] in site.api("/summary")["problems"]
+    for path in ("/summary", "/warnings", "/search?q=nowhere"):
+        assert page["problem"] in site.api(path)["problems"]
 
 
 def test_a_registry_that_is_away_holds_nobody_up(site: Site) -> None:
@@ -235,4 +236,18 @@ def test_what_was_known_last_stays_while_a_registry_can_not_be_read(site: Site) 
     assert f"Log entry {known['head'] + 1} can't be read" in page["problem"]
     assert (page["head"], page["nodes"]) == (known["head"], known["nodes"])
     bad.unlink()
+    site.soon("/groups/churn", lambda found: found["problem"] is None)
+
+
+def test_a_registry_whose_folder_vanishes_is_not_taken_for_an_empty_one(site: Site) -> None:
+    """Where the folder is gone the page shows what was known, with the sentence; and goes on when it is back."""
+    known = site.api("/groups/churn")
+    folder = Path(unquote(urlsplit(site.desk.registry.uri).path))
+    elsewhere = folder.rename(folder.with_name("not mounted"))
+    page = site.soon("/groups/churn", lambda found: "not mounted, or was" in (found["problem"] or ""), within=8)
+    assert f"had {known['head']} entries, and has 0 now" in page["problem"]
+    assert (page["head"], page["nodes"]) == (known["head"], known["nodes"])
+    if folder.exists():
+        folder.rmdir()
+    elsewhere.rename(folder)
     site.soon("/groups/churn", lambda found: found["problem"] is None)

@@ -74,15 +74,22 @@ describe("the layout", () => {
     { from: "rows", to: "churn", kind: "data" as const },
     { from: "offers", to: "calls", kind: "agrees" as const },
   ];
-  test("puts kinds into columns, and nobody behind another for an agreement", () => {
-    const asked = asElk({ nodes, edges }, 1);
-    expect(asked.children?.map(({ layoutOptions }) => layoutOptions?.["elk.partitioning.partition"])).toEqual([
-      "0",
-      "1",
-      "3",
-      "3",
+  test("puts kinds into columns, a model behind what it builds on, and nobody behind another for an agreement", () => {
+    const reason = { from: "churn", to: "reason", kind: "builds_on" as const };
+    const asked = asElk({ nodes: [node("reason"), ...nodes], edges: [reason, ...edges] }, 1);
+    const x = new Map(asked.children?.map((child) => [child.id, child.x ?? 0]));
+    const columns = [...new Set([...x.values()].sort((a, b) => a - b))];
+    expect(Object.fromEntries([...x].map(([name, where]) => [name, columns.indexOf(where)]))).toEqual({
+      rows: 0,
+      churn: 1,
+      reason: 2,
+      offers: 3,
+      calls: 3,
+    });
+    expect(asked.edges?.map(({ sources, targets }) => [sources, targets])).toEqual([
+      [["churn"], ["reason"]],
+      [["rows"], ["churn"]],
     ]);
-    expect(asked.edges?.map(({ sources, targets }) => [sources, targets])).toEqual([[["rows"], ["churn"]]]);
   });
   test("is the same one when a version arrives, and another when a node does", () => {
     const key = keyOf({ nodes, edges }, 1);

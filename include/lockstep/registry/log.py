@@ -135,14 +135,18 @@ class Log:
                 raise FactRefused(
                     f"Log entry {entry.number} was not written: it {wrong}. Run what wanted it again."
                 ) from None
-            self._check_end(state)
+            self.check_end(state)
             if self._won(path_of(entry.number), data):
                 self._remember(state, after)
                 self._keep_checkpoint(entry.number)
                 return entry
 
-    def _check_end(self, state: State) -> None:
-        """Refuse to write behind an entry that is gone or changed, or before one that should not be there yet."""
+    def check_end(self, state: State) -> None:
+        """Look whether the log still ends where a state does, or goes on behind it.
+
+        Raises:
+            LogDamaged: its last entry is gone or changed, or there is one that should not be there yet.
+        """
         last, beyond = path_of(state.head), path_of(state.head + 2)
         try:
             if state.head and sha256_of(self._objects.get_unverified(last)) != state.head_hash:

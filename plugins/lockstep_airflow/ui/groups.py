@@ -69,7 +69,6 @@ def due_of(scene: Scene, group: Declaration) -> Due | None:
 def summary(scene: Scene) -> shapes_of_data.Summary:
     """How the groups stand."""
     told: dict[str, list[str]] = {"out_of_step": [], "waiting": [], "on_hold": [], "due": []}
-    problems: dict[str, None] = {}
     for group in scene.declared.values():
         seen = scene.seen(group)
         found = weighed(group, seen)
@@ -81,13 +80,11 @@ def summary(scene: Scene) -> shapes_of_data.Summary:
             ("due", due_of(scene, group) is not None),
         ):
             told[what] += [group.name] if holds else []
-        if seen.problem:
-            problems[seen.problem] = None
     return {
         "groups": len(scene.declared),
         "out_of_step": told["out_of_step"],
         "waiting": told["waiting"],
         "on_hold": told["on_hold"],
         "due": told["due"],
-        "problems": list(problems),
+        "problems": scene.problems(),
     }

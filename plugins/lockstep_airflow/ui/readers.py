@@ -6,6 +6,8 @@ Rules:
 - Nobody waits for long: where a registry does not answer within `PATIENCE`, what was known last is given, with a
   sentence that says so. The look goes on behind, and whoever comes later gets what it found. For one that is known to
   be away nobody waits.
+- What was known is not given up for less: a folder that is not mounted any more looks like a registry that is new. So
+  the end of the log is looked at from time to time, and a log that has become shorter is a sentence, too.
 - A registry that can't be opened, or is not named at all, is a sentence with the next step, and no error.
 """
 
@@ -19,7 +21,7 @@ from typing import Final
 
 from airflow.sdk import Variable
 
-from lockstep.errors import LockstepError, StoreUnusable, UsageError
+from lockstep.errors import LockstepError, LogDamaged, StoreUnusable, UsageError
 from lockstep.registry import REGISTRY_VARIABLE, Objects, Registry, State
 from lockstep.registry.address import Address
 from lockstep.switch import AIRFLOW_REGISTRY, registry_of
@@ -30,6 +32,7 @@ PAUSE: Final = 0.5  # seconds between two looks
 PATIENCE: Final = 1.5  # seconds that a request waits for a look
 FIRST: Final = 4.0  # seconds that it waits for the first look at a registry: a long log is read in that
 AWAY: Final = 5.0  # seconds between two looks at a registry that is away
+_CHECK: Final = 5.0  # seconds after which the end of the log is looked at again
 _NAMED_FOR: Final = 2.0  # seconds for which the name of the usual registry is kept
 _AGAIN: Final = 30.0  # seconds after which one that is away is opened anew: its credentials may be others now
 _logger: Final = logging.getLogger(__name__)
@@ -68,7 +71,7 @@ class Reader:
         self._lock = threading.Lock()
         self._seen = Seen(address=address)
         self._registry: Registry | None = None
-        self._opened = self._looked = self._began = float("-inf")
+        self._opened = self._looked = self._began = self._checked = float("-inf")
         self._under_way: Future[None] | None = None
         self._is_away = False
 
@@ -106,9 +109,9 @@ class Reader:
     def _look(self) -> None:
         problem, state, is_away = None, None, False
         try:
-            state = self._open().state()
+            state = self._read()
         except LockstepError as error:
-            problem = str(error)
+            problem, state = str(error), None
             is_away = isinstance(error, StoreUnusable)
             if not is_away:
                 self._registry = None
@@ -123,6 +126,20 @@ class Reader:
             self._seen = Seen(address=self.address, book=book, objects=objects, problem=problem)
             self._looked, self._is_away = time.monotonic(), is_away
 
+    def _read(self) -> State:
+        registry = self._open()
+        state, known = registry.state(), self._seen.book
+        if known is not None and state.head < known.state.head:
+            raise LogDamaged(
+                f"Registry {shown(self.address)} had {known.state.head} entries, and has {state.head} now: its folder"
+                " is not mounted, or was replaced. This was known last. Bring it back; if it was made anew on purpose,"
+                " restart Airflow's API server."
+            )
+        if time.monotonic() - self._checked > _CHECK:
+            registry.log.check_end(state)
+            self._checked = time.monotonic()
+        return state
+
     def _open(self) -> Registry:
         now = time.monotonic()
         is_stale = self._seen.problem is not None and now - self._opened > _AGAIN
@@ -133,7 +150,7 @@ class Reader:
 
     def _booked(self, state: State) -> Book:
         book = self._seen.book
-        if book is None or state.head < book.state.head:
+        if book is None:
             return Book(state)
         return book if state.head_hash == book.state.head_hash else book.after(state)
 

@@ -44,7 +44,8 @@ def search(scene: Scene, query: str) -> shapes_of_data.Found:
     hits: dict[tuple[Any, ...], shapes_of_data.Hit] = {}
     for _, _, hit in sorted(found, key=lambda one: one[:2]):
         hits.setdefault((hit["what"], hit["title"], hit["group"], hit["ref"], hit["digest"]), hit)
-    return {"query": query, "hits": list(hits.values())[:MOST], "more": len(hits) > MOST}
+    some = list(hits.values())[:MOST]
+    return {"query": query, "hits": some, "more": len(hits) > MOST, "problems": scene.problems()}
 
 
 def _rank(name: str, wanted: str) -> int | None:

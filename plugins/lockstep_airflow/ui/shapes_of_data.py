@@ -130,6 +130,7 @@ class Warnings(TypedDict):
     """What should be looked at, in all groups."""
 
     warnings: list[shapes.Warning]
+    problems: list[str]
 
 
 class Hit(TypedDict):
@@ -150,6 +151,7 @@ class Found(TypedDict):
     query: str
     hits: list[Hit]
     more: bool
+    problems: list[str]
 
 
 class Made(TypedDict):

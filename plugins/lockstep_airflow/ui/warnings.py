@@ -18,7 +18,7 @@ def warnings(scene: Scene) -> shapes_of_data.Warnings:
         for group in scene.declared.values()
         for warning in warnings_of(group, scene.seen(group).book, scene.today)
     ]
-    return {"warnings": sorted(found, key=lambda one: not one["is_error"])}
+    return {"warnings": sorted(found, key=lambda one: not one["is_error"]), "problems": scene.problems()}
 
 
 def warnings_of(group: Declaration, book: Book | None, today: date) -> list[shapes.Warning]:

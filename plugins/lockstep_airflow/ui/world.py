@@ -99,6 +99,10 @@ class Scene:
             return Seen(address="", problem=group.problem)
         return self.registries[group.registry]
 
+    def problems(self) -> list[str]:
+        """What keeps something from being known of the groups, each sentence once."""
+        return list(dict.fromkeys(said for one in self.declared.values() if (said := self.seen(one).problem)))
+
     def version(self) -> tuple[Any, ...]:
         """What changes whenever anything that is seen does."""
         groups = tuple((name, self.version_of(one)) for name, one in self.declared.items())

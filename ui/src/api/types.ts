@@ -365,6 +365,7 @@ export interface DriftPage {
 
 export interface Warnings {
   warnings: Warning[];
+  problems: string[]; // of registries that can't be read: what is not known can't be warned of
 }
 
 export interface Warning {
@@ -381,6 +382,7 @@ export interface Found {
   query: string;
   hits: Hit[]; // best first, at most 50
   more: boolean;
+  problems: string[]; // as above
 }
 
 export interface Hit {

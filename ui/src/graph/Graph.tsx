@@ -23,7 +23,9 @@ import { rowsOf, type View } from "./views";
 const nodeTypes = { lockstep: NodeBox };
 const FIT = { maxZoom: 1, padding: 0.1 };
 const ground = { background: "transparent" }; // the page's own
-const MANY = 40; // nodes, from which on a small map helps
+const MANY = 40; // nodes, from which on all of them together would be too small to read
+const HEIGHT = 480; // px
+const READABLE = 0.7; // zoom
 
 export function Graph({
   nodes,
@@ -80,15 +82,21 @@ export function Graph({
   if (problem) return <Problem>{words.group.noLayout(problem)}</Problem>;
   if (!places) return <Loading lines={6} />;
   return (
-    <Box aria-label={words.group.graph} borderRadius="md" borderWidth={1} height="30rem" ref={box} role="region">
+    <Box
+      aria-label={words.group.graph}
+      borderRadius="md"
+      borderWidth={1}
+      height={`${HEIGHT}px`}
+      ref={box}
+      role="region"
+    >
       <style>{styles}</style>
       <ReactFlow
         colorMode={isDark ? "dark" : "light"}
         deleteKeyCode={null}
         edges={lines}
         edgesFocusable
-        fitView
-        fitViewOptions={FIT}
+        {...(count > MANY ? { defaultViewport: startOf(nodes, rows, places) } : { fitView: true, fitViewOptions: FIT })}
         minZoom={0.05}
         multiSelectionKeyCode={null}
         nodes={drawn}
@@ -115,6 +123,13 @@ export function Graph({
       </ReactFlow>
     </Box>
   );
+}
+
+/** Where a large graph is opened: at what keeps the gate shut, or where it begins. A small map shows the rest. */
+function startOf(nodes: GraphNode[], rows: number, places: Places) {
+  const first = nodes.find(({ kind, blocks }) => kind !== "api" && blocks.length > 0) ?? nodes[0];
+  const y = places.get(first?.name ?? "")?.y ?? 0;
+  return { x: 16, y: HEIGHT / 2 - (y + heightOf(rows) / 2) * READABLE, zoom: READABLE };
 }
 
 function labelOf(node: GraphNode): string {

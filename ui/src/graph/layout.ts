@@ -13,7 +13,7 @@ import { root } from "../live/api";
 export const WIDTH = 232;
 const HEAD = 50; // px, without rows
 const ROW = 26;
-const COLUMNS: Record<Kind, number> = { dataset: 0, model: 1, threshold: 2, api: 3 };
+const LARGE = 60; // nodes, from which on straight lines give way to a quick answer
 
 export type Places = ReadonlyMap<string, { x: number; y: number }>;
 
@@ -21,29 +21,59 @@ export const heightOf = (rows: number): number => HEAD + ROW * rows;
 
 type Structure = { nodes: Pick<GraphNode, "name" | "kind">[]; edges: Pick<GraphEdge, "from" | "to" | "kind">[] };
 
-/** What ELK is asked. Agreements between APIs are drawn, but put nobody behind another. */
-export function asElk({ nodes, edges }: Structure, rows: number): ElkNode {
+/**
+ * What ELK is asked. Agreements between APIs are drawn, but put nobody behind another.
+ *
+ * The columns are given (x), and ELK finds the order within them and the heights. Its own partitions would put an edge
+ * between any two nodes of neighbouring columns, which takes seconds for some hundred nodes.
+ */
+export function asElk(structure: Structure, rows: number): ElkNode {
+  const column = columnsOf(structure);
+  const isLarge = structure.nodes.length > LARGE;
   return {
     id: "group",
     layoutOptions: {
       "elk.algorithm": "layered",
       "elk.direction": "RIGHT",
-      "elk.partitioning.activate": "true",
+      "elk.layered.layering.strategy": "INTERACTIVE",
       "elk.layered.spacing.nodeNodeBetweenLayers": "84",
       "elk.spacing.nodeNode": "24",
-      "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
+      "elk.layered.nodePlacement.strategy": isLarge ? "BRANDES_KOEPF" : "NETWORK_SIMPLEX",
+      "elk.layered.thoroughness": isLarge ? "3" : "7",
       "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES",
     },
-    children: nodes.map(({ name, kind }) => ({
+    children: structure.nodes.map(({ name }) => ({
       id: name,
       width: WIDTH,
       height: heightOf(rows),
-      layoutOptions: { "elk.partitioning.partition": String(COLUMNS[kind]) },
+      x: (column.get(name) ?? 0) * 2 * WIDTH,
+      y: 0,
     })),
-    edges: edges
+    edges: structure.edges
       .filter(({ kind }) => kind !== "agrees")
       .map(({ from, to }) => ({ id: `${from}→${to}`, sources: [from], targets: [to] })),
   };
+}
+
+/** Datasets, models, each behind those that it builds on, thresholds, APIs. */
+function columnsOf({ nodes, edges }: Structure): Map<string, number> {
+  const below = new Map<string, string[]>();
+  for (const { from, to, kind } of edges) if (kind === "builds_on") below.set(to, [...(below.get(to) ?? []), from]);
+  const known = new Map<string, number>();
+  const depth = (name: string): number => {
+    const found = known.get(name) ?? 1 + Math.max(0, ...(below.get(name) ?? []).map(depth));
+    known.set(name, found);
+    return found;
+  };
+  const models = nodes.filter(({ kind }) => kind === "model").map(({ name }) => depth(name));
+  const last = Math.max(1, ...models);
+  const column: Record<Kind, (name: string) => number> = {
+    dataset: () => 0,
+    model: depth,
+    threshold: () => last + 1,
+    api: () => last + 2,
+  };
+  return new Map(nodes.map(({ name, kind }) => [name, column[kind](name)]));
 }
 
 /** Equal for graphs that are laid out alike. */

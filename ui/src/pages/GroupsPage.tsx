@@ -2,7 +2,7 @@
 
 import { Badge, Box, Button, Flex, Input, NativeSelect, Text } from "@chakra-ui/react";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useMemo, useRef, useState } from "react";
+import { memo, useMemo, useRef, useState } from "react";
 import type { GroupSummary, Groups } from "../api/types";
 import { useLive } from "../live/live";
 import { to } from "../parts/address";
@@ -134,7 +134,8 @@ function Rows({ rows }: { rows: GroupSummary[] }) {
   );
 }
 
-function Row({ group, index }: { group: GroupSummary; index: number }) {
+/** Drawn once, and not again while the list is scrolled. */
+const Row = memo(function Row({ group, index }: { group: GroupSummary; index: number }) {
   const { gate, counts } = group;
   const more = gate ? gate.blocked - gate.reasons.length : 0;
   return (
@@ -198,7 +199,7 @@ function Row({ group, index }: { group: GroupSummary; index: number }) {
       </Flex>
     </Box>
   );
-}
+});
 
 function Data({ group: { drift } }: { group: GroupSummary }) {
   if (!drift) return null;

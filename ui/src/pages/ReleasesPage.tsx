@@ -16,7 +16,7 @@ import { Trail } from "../parts/Trail";
 import { count, day, words } from "../words";
 import { backTo, byDay, type Change, changed, FILTERS, type Filter, filterOf, moves } from "./timeline";
 
-const PAGE = 100;
+const PAGE = 40; // events that are asked for at once
 
 export function ReleasesPage() {
   const { group = "" } = useParams();

@@ -6,7 +6,7 @@ import { useSearchParams } from "react-router-dom";
 import type { Found, Hit } from "../api/types";
 import { useLive } from "../live/live";
 import { to } from "../parts/address";
-import { Nothing, Shown } from "../parts/State";
+import { Nothing, Problems, Shown } from "../parts/State";
 import { To } from "../parts/small";
 import { words } from "../words";
 import { addressOf, moved } from "./hits";
@@ -23,13 +23,16 @@ export function SearchPage() {
   if (!query) return <Nothing title={words.app.search}>{words.search.hint}</Nothing>;
   return (
     <Shown seen={seen}>
-      {({ hits, more }) =>
-        hits.length === 0 ? (
-          <Nothing title={words.app.nothingFound(query)}>{words.search.hint}</Nothing>
-        ) : (
-          <Hits hits={hits} more={more} />
-        )
-      }
+      {({ hits, more, problems }) => (
+        <>
+          <Problems all={problems} />
+          {hits.length === 0 ? (
+            <Nothing title={words.app.nothingFound(query)}>{words.search.hint}</Nothing>
+          ) : (
+            <Hits hits={hits} more={more} />
+          )}
+        </>
+      )}
     </Shown>
   );
 }

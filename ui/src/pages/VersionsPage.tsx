@@ -2,7 +2,7 @@
 
 import { Badge, Box, Button, Flex, NativeSelect, Spinner, Table, Text, VisuallyHidden } from "@chakra-ui/react";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef, useState } from "react";
+import { memo, useCallback, useEffect, useRef, useState } from "react";
 import { useNavigate, useParams, useSearchParams } from "react-router-dom";
 import type { GroupPage, History, Stage, VersionRow, Versions } from "../api/types";
 import { useLive } from "../live/live";
@@ -146,8 +146,11 @@ function Rows({ group, rows, total, more, isFetching }: RowsProps) {
 
   const above = drawn[0]?.start ?? 0;
   const below = list.getTotalSize() - (drawn.at(-1)?.end ?? 0);
-  const toggle = (ref: string) =>
-    setSelected((before) => (before.includes(ref) ? before.filter((one) => one !== ref) : [...before, ref]));
+  const toggle = useCallback(
+    (ref: string) =>
+      setSelected((before) => (before.includes(ref) ? before.filter((one) => one !== ref) : [...before, ref])),
+    [],
+  );
   return (
     <>
       <Selected group={group} onClear={() => setSelected([])} selected={selected}>
@@ -224,14 +227,16 @@ function Room({ height }: { height: number }) {
   );
 }
 
-function Line(props: {
+interface LineProps {
   group: string;
   row: VersionRow;
   index: number;
   isSelected: boolean;
   onSelect: ((ref: string) => void) | null;
-}) {
-  const { group, row, index, isSelected, onSelect } = props;
+}
+
+/** Drawn once, and not again while the list is scrolled. */
+const Line = memo(function Line({ group, row, index, isSelected, onSelect }: LineProps) {
   return (
     <Table.Row aria-rowindex={index + 2} bg={isSelected ? "bg.info" : undefined} height={`${HEIGHT}px`}>
       <Table.Cell py={0}>
@@ -265,7 +270,7 @@ function Line(props: {
       </Table.Cell>
     </Table.Row>
   );
-}
+});
 
 function Selected(props: {
   group: string;

@@ -7,7 +7,7 @@ import { useLive } from "../live/live";
 import { to } from "../parts/address";
 import { Pick } from "../parts/Pick";
 import { Sheet } from "../parts/Sheet";
-import { Nothing, Shown } from "../parts/State";
+import { Nothing, Problems, Shown } from "../parts/State";
 import { To } from "../parts/small";
 import { words } from "../words";
 import { counted, sorted } from "./warning";
@@ -18,12 +18,16 @@ export function WarningsPage() {
   const seen = useLive<Warnings>("warnings");
   return (
     <Shown seen={seen}>
-      {({ warnings }) => {
-        if (warnings.length === 0) return <Nothing title={words.warnings.none}>{words.warnings.noneWhy}</Nothing>;
+      {({ warnings, problems }) => {
+        if (warnings.length === 0 && problems.length === 0) {
+          return <Nothing title={words.warnings.none}>{words.warnings.noneWhy}</Nothing>;
+        }
+        if (warnings.length === 0) return <Problems all={problems} />;
         const errors = warnings.filter(({ is_error }) => is_error).length;
         const some = sorted(warnings).filter((one) => !kind || one.kind === kind);
         return (
           <>
+            <Problems all={problems} />
             <Flex align="center" flexWrap="wrap" gap={3} mb={3}>
               <Pick
                 label={words.warnings.filter}

@@ -14,6 +14,11 @@ export function Problem({ title, children }: { title?: string; children: ReactNo
   );
 }
 
+/** What keeps something from being known. */
+export function Problems({ all }: { all: readonly string[] }) {
+  return all.map((one) => <Problem key={one}>{one}</Problem>);
+}
+
 /** Something that whoever opens the page should see first. */
 export function Notice({
   title,

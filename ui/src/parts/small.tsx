@@ -1,7 +1,7 @@
 /** Small things that every page shows alike: a stage, a time, a version, a digest, a person. */
 
 import { Badge, Code, Link, Text } from "@chakra-ui/react";
-import type { ReactNode } from "react";
+import { type ReactNode, useSyncExternalStore } from "react";
 import { Link as RouterLink } from "react-router-dom";
 import type { GateStatus, Said, Stage } from "../api/types";
 import { ago, at, words } from "../words";
@@ -30,11 +30,19 @@ export function GateBadge({ status }: { status: GateStatus }) {
 
 /** "3 hours ago"; the exact time on hovering, and for machines. */
 export function When({ at: iso }: { at: string }) {
+  useSyncExternalStore(onMinute, minute);
   return (
     <time dateTime={iso} title={at(iso)}>
       {ago(iso)}
     </time>
   );
+}
+
+const minute = () => Math.floor(Date.now() / 60_000);
+
+function onMinute(tell: () => void): () => void {
+  const clock = setInterval(tell, 20_000); // an age in words moves by minutes; it is drawn anew when one has passed
+  return () => clearInterval(clock);
 }
 
 export function Digest({ of }: { of: string }) {

@@ -7,6 +7,8 @@
  * - An answer that is no success becomes an `ApiError` with the server's own sentence.
  */
 
+import { inWords } from "../words/sentences";
+
 /** The path under which this Airflow lives: "/" as a rule. */
 export const root = new URL(document.baseURI).pathname.replace(/\/?$/, "/");
 
@@ -37,7 +39,7 @@ export async function ask<T>(path: string): Promise<T> {
   });
   if (response.status === 304 && before) return before.answer as T;
   if (!response.ok) throw await errorOf(response);
-  const answer = (await response.json()) as T;
+  const answer = inWords((await response.json()) as T);
   const etag = response.headers.get("ETag");
   if (etag) {
     kept.delete(path);
@@ -68,7 +70,7 @@ async function errorOf(response: Response): Promise<ApiError> {
 export function sentenceOf(text: string): string {
   try {
     const { detail } = JSON.parse(text) as { detail?: unknown };
-    if (typeof detail === "string") return detail;
+    if (typeof detail === "string") return inWords({ detail }).detail;
     if (Array.isArray(detail)) return detail.map((one) => String((one as { msg?: unknown }).msg ?? "")).join("; ");
     return detail === undefined ? "" : JSON.stringify(detail);
   } catch {

@@ -3,7 +3,7 @@
  *
  * Rules:
  * - Airflow's own choice of a language counts first (it keeps it in localStorage), then the browser's.
- * - A language that we don't have is English. What comes from the registry, as reasons and notes, stays as it was written.
+ * - A language that we don't have is English. What people wrote, as reasons and notes, stays as it was written.
  * - Each language has every text: the types see to it.
  */
 

@@ -87,8 +87,8 @@ describe("the layout", () => {
       calls: 3,
     });
     expect(asked.edges?.map(({ sources, targets }) => [sources, targets])).toEqual([
-      [["churn"], ["reason"]],
-      [["rows"], ["churn"]],
+      [["churn→"], ["→reason"]],
+      [["rows→"], ["→churn"]],
     ]);
   });
   test("is the same one when a version arrives, and another when a node does", () => {

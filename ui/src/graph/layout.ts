@@ -13,6 +13,7 @@ import { root } from "../live/api";
 export const WIDTH = 232;
 const HEAD = 50; // px, without rows
 const ROW = 26;
+const GAP = 84; // px between two columns
 const LARGE = 60; // nodes, from which on straight lines give way to a quick answer
 
 export type Places = ReadonlyMap<string, { x: number; y: number }>;
@@ -24,7 +25,7 @@ type Structure = { nodes: Pick<GraphNode, "name" | "kind">[]; edges: Pick<GraphE
 /**
  * What ELK is asked. Agreements between APIs are drawn, but put nobody behind another.
  *
- * The columns are given (x), and ELK finds the order within them and the heights. Its own partitions would put an edge
+ * The columns are given (x, which stays), and ELK finds the order within them and the heights. Its own partitions would put an edge
  * between any two nodes of neighbouring columns, which takes seconds for some hundred nodes.
  */
 export function asElk(structure: Structure, rows: number): ElkNode {
@@ -36,7 +37,6 @@ export function asElk(structure: Structure, rows: number): ElkNode {
       "elk.algorithm": "layered",
       "elk.direction": "RIGHT",
       "elk.layered.layering.strategy": "INTERACTIVE",
-      "elk.layered.spacing.nodeNodeBetweenLayers": "84",
       "elk.spacing.nodeNode": "24",
       "elk.layered.nodePlacement.strategy": isLarge ? "BRANDES_KOEPF" : "NETWORK_SIMPLEX",
       "elk.layered.thoroughness": isLarge ? "3" : "7",
@@ -46,16 +46,22 @@ export function asElk(structure: Structure, rows: number): ElkNode {
       id: name,
       width: WIDTH,
       height: heightOf(rows),
-      x: (column.get(name) ?? 0) * 2 * WIDTH,
+      x: column.get(name) ?? 0,
       y: 0,
+      // where lines come and go: ELK keeps their way clear of other nodes
+      layoutOptions: { "elk.portConstraints": "FIXED_POS" },
+      ports: [
+        { id: `→${name}`, x: 0, y: heightOf(rows) / 2 },
+        { id: `${name}→`, x: WIDTH, y: heightOf(rows) / 2 },
+      ],
     })),
     edges: structure.edges
       .filter(({ kind }) => kind !== "agrees")
-      .map(({ from, to }) => ({ id: `${from}→${to}`, sources: [from], targets: [to] })),
+      .map(({ from, to }) => ({ id: `${from}→${to}`, sources: [`${from}→`], targets: [`→${to}`] })),
   };
 }
 
-/** Datasets, models, each behind those that it builds on, thresholds, APIs. */
+/** Where the columns stand (px): datasets, models, each behind those that it builds on, thresholds, APIs. */
 function columnsOf({ nodes, edges }: Structure): Map<string, number> {
   const below = new Map<string, string[]>();
   for (const { from, to, kind } of edges) if (kind === "builds_on") below.set(to, [...(below.get(to) ?? []), from]);
@@ -73,7 +79,7 @@ function columnsOf({ nodes, edges }: Structure): Map<string, number> {
     threshold: () => last + 1,
     api: () => last + 2,
   };
-  return new Map(nodes.map(({ name, kind }) => [name, column[kind](name)]));
+  return new Map(nodes.map(({ name, kind }) => [name, column[kind](name) * (WIDTH + GAP)]));
 }
 
 /** Equal for graphs that are laid out alike. */
@@ -89,15 +95,18 @@ function layOut(structure: Structure, rows: number): Promise<Places> {
   let places = reckoned.get(key);
   if (!places) {
     elk ??= new ELK({ workerFactory: () => new Worker(`${root}lockstep/ui/elk-worker.js`) });
-    places = elk.layout(asElk(structure, rows)).then(placesOf);
+    const asked = asElk(structure, rows);
+    places = elk.layout(structuredClone(asked)).then((found) => placesOf(asked, found));
     reckoned.set(key, places);
     places.catch(() => reckoned.delete(key)); // asked again when somebody looks again
   }
   return places;
 }
 
-function placesOf({ children = [] }: ElkNode): Places {
-  return new Map(children.map(({ id, x = 0, y = 0 }) => [id, { x, y }]));
+/** Across as it was asked, down as ELK found it: between columns it leaves room for lines that are drawn otherwise here. */
+function placesOf({ children: asked = [] }: ElkNode, { children: found = [] }: ElkNode): Places {
+  const down = new Map(found.map(({ id, y = 0 }) => [id, y]));
+  return new Map(asked.map(({ id, x = 0 }) => [id, { x, y: down.get(id) ?? 0 }]));
 }
 
 /** The places of the nodes; undefined until they are known. */

@@ -95,7 +95,7 @@ function Head({ page }: { page: Answer }) {
             {said.production}: <Digest of={production.digest} /> <SaidLine said={production.said} />
           </>
         ) : (
-          said.neverReleased
+          verdict && said.neverReleased // without one nobody knows
         )}
       </Text>
       {page.retrain_when && (

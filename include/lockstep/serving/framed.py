@@ -4,13 +4,15 @@ Rules:
 - Whichever way is taken, the values are those of `Loaded.decide`.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
 from lockstep.decisions.segments import segments_of
 from lockstep.serving.loaded import Loaded
 from lockstep.serving.wide import FrameRows
+
+_NO_ERROR: Final = pl.Series("error", [None], dtype=pl.String)
 
 
 def decide_frame(loaded: Loaded, api: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -32,7 +34,7 @@ def _by_columns(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
     if scored is None:
         return _by_rows(loaded, api, rows)
     cleaned, keys, scores = scored
-    columns = _about(loaded, keys, [None] * len(rows))
+    columns = _about(loaded, keys, None)
     for name, cut in loaded.plans[api].cuts.items():
         found, rule = scores[cut.model], cut.rule
         codes = rule.decide(found, segments_of(cleaned, rule.per, name)).tolist()
@@ -52,9 +54,10 @@ def _by_rows(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _about(loaded: Loaded, keys: list[Any], errors: list[str | None]) -> dict[str, pl.Series]:
+def _about(loaded: Loaded, keys: list[Any], errors: list[str | None] | None) -> dict[str, pl.Series]:
+    count = len(keys)
     return {
         "key": pl.Series("key", keys, strict=False),
-        "release": pl.repeat(loaded.release, len(keys), dtype=pl.String, eager=True).alias("release"),
-        "error": pl.Series("error", errors, dtype=pl.String),
+        "release": pl.Series("release", [loaded.release]).new_from_index(0, count),
+        "error": _NO_ERROR.new_from_index(0, count) if errors is None else pl.Series("error", errors, dtype=pl.String),
     }

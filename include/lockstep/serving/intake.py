@@ -15,7 +15,7 @@ import polars as pl
 
 from lockstep.data import clean_rows, parse_rows
 from lockstep.data.bucket import turns_of
-from lockstep.data.plain import frame_of, plain_columns, plain_values
+from lockstep.data.plain import frame_of, plain_rows, plain_values
 from lockstep.data.rows import REASON
 from lockstep.declare import Column, Dataset
 from lockstep.serving.wide import Row, Wide
@@ -65,10 +65,9 @@ class Intake:
             return taken
         nameless = {place for place, row in enumerate(rows) if row.get(self._dataset.key) is None}
         named = [self._named(row, place) for place, row in enumerate(rows)] if nameless else rows
-        columns = plain_columns(named, self.columns) if len(rows) > _FEW else None
-        if columns is not None:
+        frame = plain_rows(named, self.columns) if len(rows) > _FEW else None
+        if frame is not None:
             taken.places = list(range(len(rows)))
-            frame: pl.DataFrame | None = frame_of(columns, self.columns)
         else:
             frame = self._one_by_one(named, taken)
         if frame is not None:

@@ -49,7 +49,7 @@ def plain_values(row: Mapping[str, Any], schema: Mapping[str, Column]) -> dict[s
 
 
 def plain_rows(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Column]) -> pl.DataFrame | None:
-    """The frame of many rows, with the values that `parse_rows` would make of them; None where it has to look at one."""
+    """The frame of many rows, with the values that `parse_rows` makes of them; None where it has to look at one."""
     columns: dict[str, Sequence[Any]] = {}
     for (name, column), cells in zip(schema.items(), _cells(rows, tuple(schema)), strict=True):
         values = _plain_column(cells, column)
@@ -69,8 +69,9 @@ def frame_of(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, Column])
     for name, column in schema.items():
         make = _MAKES.get(column.kind)
         values = columns[name]
-        found.append(make(name, values, True) if make else pl.Series(name, values, dtype_of(column))._s)  # noqa: FBT003
-    return pl.DataFrame._from_pydf(PyDataFrame(found))
+        made = pl.Series(name, values, dtype_of(column))._s if make is None else make(name, values, True)  # noqa: FBT003, SLF001
+        found.append(made)
+    return pl.DataFrame._from_pydf(PyDataFrame(found))  # noqa: SLF001  what pl.DataFrame does in the end
 
 
 def plain_frame(rows: pl.DataFrame, schema: Mapping[str, Column]) -> pl.DataFrame | None:
@@ -96,7 +97,7 @@ def plain_frame(rows: pl.DataFrame, schema: Mapping[str, Column]) -> pl.DataFram
 
 
 def _framed(columns: Sequence[pl.Series]) -> pl.DataFrame:
-    return pl.DataFrame._from_pydf(PyDataFrame([column._s for column in columns]))
+    return pl.DataFrame._from_pydf(PyDataFrame([column._s for column in columns]))  # noqa: SLF001  as above
 
 
 def _cells(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:

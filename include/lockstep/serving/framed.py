@@ -4,12 +4,13 @@ Rules:
 - Whichever way is taken, the values are those of `Loaded.decide`.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import polars as pl
 
 from lockstep.decisions.segments import segments_of
-from lockstep.serving.loaded import Loaded
+from lockstep.serving.loaded import Answer, Loaded
 from lockstep.serving.wide import FrameRows
 
 _NO_ERROR: Final = pl.Series("error", [None], dtype=pl.String)
@@ -44,7 +45,11 @@ def _by_columns(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
 
 
 def _by_rows(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
-    answers = loaded.decide(api, rows)
+    return frame_of_answers(loaded, api, loaded.decide(api, rows))
+
+
+def frame_of_answers(loaded: Loaded, api: str, answers: Sequence[Answer]) -> pl.DataFrame:
+    """As `decide_frame`, from what `Loaded.decide` says of the same rows."""
     columns = _about(loaded, [answer.get("key") for answer in answers], [answer.get("error") for answer in answers])
     for name in loaded.apis[api]["decides"]:
         given = [answer.get("decisions", {}).get(name, {}) for answer in answers]

@@ -33,7 +33,7 @@ def rows(a_row: Row) -> list[Row]:
     return [a_row | {"shopper": f"s{n}", "age": 20 + n, "spend": 10.5 * n + 1} for n in range(12)]
 
 
-def stream_of(table: pa.Table, **options: Any) -> bytes:  # noqa: ANN401  pyarrow's
+def stream_of(table: pa.Table, **options: Any) -> bytes:
     """Write a stream."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(**options)) as writer:
@@ -85,7 +85,7 @@ def check_equal(found: list[Row], expected: list[Row], threshold: str) -> None:
 
 @pytest.mark.parametrize("kind", ["sound", "doubtful", "two of a key", "no key"])
 def test_a_stream_gets_the_decisions_of_json(client: TestClient, rows: list[Row], kind: str) -> None:
-    """Row by row: the same keys, errors, decisions and scores, whether all rows are typed or some have to be looked at."""
+    """Row by row: the same keys, errors, decisions and scores, typed or not."""
     if kind == "doubtful":
         rows = [{**row, "age": str(row["age"])} for row in rows]
         rows[3]["age"], rows[5]["region"], rows[7]["region"], rows[8]["spend"] = "old", "staff", " ", None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.data import parse_rows
-from lockstep.data.plain import plain_frame, plain_rows, plain_values
+from lockstep.data.plain import frame_by_polars, frame_of, plain_frame, plain_rows, plain_values
 from lockstep.data.rows import dtype_of
 from lockstep.declare import Column
 
@@ -101,6 +101,21 @@ def test_columns_of_one_type_are_taken(name: str, values: list[Any]) -> None:
 def test_columns_with_one_doubtful_value_are_left(name: str, values: list[Any]) -> None:
     """One value among others is enough."""
     assert plain_rows([{name: value} for value in values], {name: COLUMNS[name]}) is None
+
+
+def test_a_frame_made_the_short_way_is_that_of_polars() -> None:
+    """All kinds, with blanks and without."""
+    columns = {
+        "int": [1, -(2**63)],
+        "float": [0.5, 3.0],
+        "str": ["a", "ü"],
+        "bool": [True, False],
+        "date": [date(2026, 11, 25), date(1, 1, 1)],
+    }
+    columns |= {f"{name}?": [None, values[0]] for name, values in columns.items()}
+    made = frame_of(columns, COLUMNS)
+    assert made.equals(frame_by_polars(columns, COLUMNS))
+    assert made.schema == {name: dtype_of(column) for name, column in COLUMNS.items()}
 
 
 FRAMES = st.sampled_from(

@@ -16,21 +16,25 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from polars._plr import PyDataFrame, PySeries  # the constructors behind pl.Series, which take a tenth of its time
 
 from lockstep.data.rows import dtype_of
 from lockstep.declare import Column
 
+try:
+    from polars._plr import PyDataFrame, PySeries  # what is behind pl.Series takes a tenth of its time
+except ImportError:  # nobody promises it
+    _MAKES: Mapping[str, Any] = {}
+else:
+    _MAKES = {
+        "int": PySeries.new_opt_i64,
+        "float": PySeries.new_opt_f64,
+        "str": PySeries.new_str,
+        "bool": PySeries.new_opt_bool,
+    }
 _INT: Final = 1 << 63
 _EXACT: Final = 1 << 53  # whole numbers up to here are floats without rounding
 _SPACE, _DELETE = 32, 127  # in ASCII; all between them is printed
 _DATE: Final = 10  # characters of YYYY-MM-DD
-_MAKES: Final[Mapping[str, Any]] = {
-    "int": PySeries.new_opt_i64,
-    "float": PySeries.new_opt_f64,
-    "str": PySeries.new_str,
-    "bool": PySeries.new_opt_bool,
-}
 _NARROW: Final = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 
 
@@ -65,13 +69,19 @@ def plain_rows(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Column]) 
 
 def frame_of(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, Column]) -> pl.DataFrame:
     """The frame of values as `plain_values` gives them."""
+    if not _MAKES:
+        return frame_by_polars(columns, schema)
     found = []
     for name, column in schema.items():
-        make = _MAKES.get(column.kind)
-        values = columns[name]
+        make, values = _MAKES.get(column.kind), columns[name]
         made = pl.Series(name, values, dtype_of(column))._s if make is None else make(name, values, True)  # noqa: FBT003, SLF001
         found.append(made)
     return pl.DataFrame._from_pydf(PyDataFrame(found))  # noqa: SLF001  what pl.DataFrame does in the end
+
+
+def frame_by_polars(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, Column]) -> pl.DataFrame:
+    """As `frame_of`, by what polars promises to have; it takes ten times as long."""
+    return pl.DataFrame([pl.Series(name, columns[name], dtype_of(column)) for name, column in schema.items()])
 
 
 def plain_frame(rows: pl.DataFrame, schema: Mapping[str, Column]) -> pl.DataFrame | None:
@@ -93,11 +103,7 @@ def plain_frame(rows: pl.DataFrame, schema: Mapping[str, Column]) -> pl.DataFram
         if column.kind == "float" and not np.isfinite((found.drop_nulls() if lost else found).to_numpy()).all():
             return None
         cells.append(found)
-    return _framed(cells) if _are_plain(cells) else None
-
-
-def _framed(columns: Sequence[pl.Series]) -> pl.DataFrame:
-    return pl.DataFrame._from_pydf(PyDataFrame([column._s for column in columns]))  # noqa: SLF001  as above
+    return pl.DataFrame(cells) if _are_plain(cells) else None
 
 
 def _cells(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:

@@ -5,11 +5,13 @@ Rules:
   threshold of a release and names every version. The peers get rows that are clean already, and only predict.
 - Peers: `mlflow models serve` (its scoring server, one process), FastAPI around `predict_proba` with polars and with
   pandas, and FastAPI that answers a constant: the floor.
+- A thousand rows come as JSON, which ours and its peers read, and to ours also as an Arrow stream.
 - Ours with its decision log is a server of its own beside ours without.
 - Without HTTP, a thousand rows are decided on in process; see `in_process`.
 - All rounds of one peer take turns with ours, so that whatever else the machine does meets everybody.
 """
 
+import io
 import json
 import os
 import socket
@@ -17,13 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+import polars as pl
 import psutil
 
 from bench.registry import peer
@@ -35,6 +39,7 @@ from lockstep.data import clean_rows, parse_rows, take_snapshot
 from lockstep.decisions import tune_threshold
 from lockstep.registry import Origin, Registry
 from lockstep.release import promote, release
+from lockstep.serving.body import ARROW
 from lockstep.training import resolve_upstream, train_model
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -46,6 +51,8 @@ ROUNDS, SECONDS = 5, 4.0
 ROUNDS_IN_PROCESS: Final = 200
 MLFLOW, BARE, PANDAS, CONSTANT, OURS = "MLflow", "bare FastAPI", "bare FastAPI with pandas", "constant FastAPI", "ours"
 LOGGED: Final = "ours with the decision log"
+ARROWS: Final = "ours with Arrow"
+JSON: Final = "application/json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +64,7 @@ class Server:
     path: str
     single: bytes
     many: bytes
+    kind: str = JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,11 +102,11 @@ def run(*, small: bool) -> Report:
         except peer.PeerMissing as missing:
             notes.append(str(missing))
         single = {
-            clients: _turns(servers, clients, rounds, seconds, lambda server: (server.path, server.single))
-            for clients in (1, 8)
+            clients: _turns(servers, clients, rounds, seconds, lambda server: server.single) for clients in (1, 8)
         }
         wide = {name: servers[name] for name in (OURS, LOGGED, BARE, PANDAS)}
-        many = _turns(wide, 1, rounds, seconds, lambda server: (server.path, server.many))
+        wide[ARROWS] = replace(servers[OURS], many=b64encode(rows["arrow"]), kind=ARROW)
+        many = _turns(wide, 1, rounds, seconds, lambda server: server.many)
         own = ", ".join(f"{found[OURS].own:.0f} µs with {clients}" for clients, found in single.items())
         notes.append(f"clients are threads of one process; of its processor time each answer of ours took {own}")
         notes.append(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
@@ -125,11 +133,21 @@ def _prepare(folder: Path, count: int) -> dict[str, Any]:
     clean.write_parquet(folder / "clean.parquet")
     clean.write_csv(folder / "clean.csv")
     raw = parse_rows(text, customers.schema).good.drop("Churn")
-    return {"raw": raw.head(MANY).to_dicts(), "clean": clean.drop("Churn", "customerID").head(MANY).to_dicts()}
+    return {
+        "raw": raw.head(MANY).to_dicts(),
+        "arrow": _stream(raw.head(MANY)),
+        "clean": clean.drop("Churn", "customerID").head(MANY).to_dicts(),
+    }
 
 
 def _lines(bodies: Sequence[Any]) -> bytes:
-    return b"\n".join(json.dumps(body).encode() for body in bodies)
+    return b"\n".join(b64encode(json.dumps(body).encode()) for body in bodies)
+
+
+def _stream(rows: pl.DataFrame) -> bytes:
+    written = io.BytesIO()
+    rows.write_ipc_stream(written, compat_level=pl.CompatLevel.oldest())
+    return written.getvalue()
 
 
 @contextmanager
@@ -223,14 +241,15 @@ def _free_port() -> int:
 def _wait_until_it_answers(server: Server) -> None:
     """A server that listens may still be loading."""
     until = time.monotonic() + PATIENCE
-    while (ended := _load(server.port, server.path, server.single, 1, 0.1)).returncode:
+    while (ended := _load(server, server.single, 1, 0.1)).returncode:
         if time.monotonic() > until:
             raise RuntimeError(f"{server.path} does not answer: {ended.stderr[-2000:]}")
         time.sleep(0.2)
 
 
-def _load(port: int, path: str, bodies: bytes, clients: int, seconds: float) -> "subprocess.CompletedProcess[bytes]":
-    command = [sys.executable, "-m", "bench.serving.load", str(port), path, str(clients), str(seconds)]
+def _load(server: Server, bodies: bytes, clients: int, seconds: float) -> "subprocess.CompletedProcess[bytes]":
+    command = [sys.executable, "-m", "bench.serving.load", str(server.port), server.path, str(clients), str(seconds)]
+    command.append(server.kind)
     return subprocess.run(command, cwd=ROOT, input=bodies, capture_output=True, check=False)
 
 
@@ -239,7 +258,7 @@ def _turns(
     clients: int,
     rounds: int,
     seconds: float,
-    asked: Any,  # noqa: ANN401
+    asked: Callable[[Server], bytes],
 ) -> dict[str, Found]:
     """Each server in turn, as often as there are rounds."""
     rates: dict[str, list[float]] = {name: [] for name in servers}
@@ -248,9 +267,8 @@ def _turns(
     used: dict[str, list[float]] = {name: [] for name in servers}
     for _ in range(rounds):
         for name, server in servers.items():
-            path, bodies = asked(server)
             before = _used(server.process)
-            ended = _load(server.port, path, bodies, clients, seconds)
+            ended = _load(server, asked(server), clients, seconds)
             if ended.returncode:
                 raise RuntimeError(f"{name}: {ended.stderr.decode(errors='replace')[-2000:]}")
             found = json.loads(ended.stdout)
@@ -300,14 +318,14 @@ def _report(
         aims.append(Aim(what=f"{crowd}: throughput of MLflow's", value=against, at_least=20))
         of_floor = ours.per_second / found[CONSTANT].per_second
         aims.append(Aim(what=f"{crowd}: throughput of the floor's", value=of_floor, at_least=0.5))
-    ours = many[OURS]
-    for name in (BARE, PANDAS, LOGGED):
-        its = many[name]
-        rows.append(Row(what=f"{MANY} rows at once, {name}", ours=ours.per_second, peer=its.per_second, unit="/s"))
-        rows.append(Row(what=f"{MANY} rows at once, {name}, p50", ours=ours.p50, peer=its.p50))
-        rows.append(Row(what=f"{MANY} rows at once, {name}, processor time", ours=ours.used, peer=its.used))
+    for kind, name in ((OURS, BARE), (OURS, PANDAS), (OURS, LOGGED), (ARROWS, BARE), (ARROWS, PANDAS)):
+        ours, its = many[kind], many[name]
+        what = f"{MANY} rows at once, {kind}, {name}"
+        rows.append(Row(what=what, ours=ours.per_second, peer=its.per_second, unit="/s"))
+        rows.append(Row(what=f"{what}, p50", ours=ours.p50, peer=its.p50))
+        rows.append(Row(what=f"{what}, processor time", ours=ours.used, peer=its.used))
         if name != LOGGED:
-            aims.append(Aim(what=f"{MANY} rows at once, {name}'s", value=ours.per_second / its.per_second, at_least=5))
+            aims.append(Aim(what=what, value=ours.per_second / its.per_second, at_least=5))
     own = alone[in_process.OURS]
     for name in (in_process.POLARS, in_process.PANDAS):
         taken, what = alone[name], f"{MANY} rows in process, {name}"

@@ -1,8 +1,8 @@
 """The load: clients that each ask again as soon as they are answered, in a process of their own.
 
-`python -m bench.serving.load PORT PATH CLIENTS SECONDS < bodies` prints one JSON object: answers a second, their times,
-the processor time that the clients took for each, and how many were asked with the warm-up. A line of standard input is
-the body of a request; clients take them in turn.
+`python -m bench.serving.load PORT PATH CLIENTS SECONDS KIND < bodies` prints one JSON object: answers a second, their
+times, the processor time that the clients took for each, and how many were asked with the warm-up. A line of standard
+input is the body of a request, in base64; clients take them in turn. KIND is its Content-Type.
 
 Rules:
 - A client is a thread with one open connection; requests are made before the clock starts, and of an answer no more is
@@ -15,14 +15,15 @@ import socket
 import sys
 import threading
 import time
+from base64 import b64decode
 from itertools import chain
 
 WARM_UP = 0.3  # of the time that is measured
 
 
-def requests_of(port: int, path: str, bodies: list[bytes]) -> list[bytes]:
+def requests_of(port: int, path: str, kind: str, bodies: list[bytes]) -> list[bytes]:
     """The bodies as HTTP requests."""
-    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: {kind}\r\n"
     return [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
 
 
@@ -68,9 +69,9 @@ def _ask_until(port: int, requests: list[bytes], end: float, told: list[tuple[fl
             told.append((began, time.perf_counter() - began))
 
 
-def main(port: int, path: str, clients: int, seconds: float) -> None:
+def main(port: int, path: str, clients: int, seconds: float, kind: str) -> None:
     """Run all clients."""
-    requests = requests_of(port, path, sys.stdin.buffer.read().splitlines())
+    requests = requests_of(port, path, kind, list(map(b64decode, sys.stdin.buffer.read().splitlines())))
     begin, used = time.perf_counter() + WARM_UP * seconds, time.process_time()
     told: list[list[tuple[float, float]]] = [[] for _ in range(clients)]
     wrong: list[Exception] = []
@@ -94,4 +95,4 @@ def main(port: int, path: str, clients: int, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+    main(int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])

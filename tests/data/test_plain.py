@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lockstep.data import parse_rows
-from lockstep.data.plain import plain_columns, plain_frame, plain_values
+from lockstep.data.plain import frame_by_polars, frame_of, plain_frame, plain_rows, plain_values
 from lockstep.data.rows import dtype_of
 from lockstep.declare import Column
 
@@ -60,17 +60,20 @@ def test_what_is_typed_goes_the_short_way() -> None:
 @settings(max_examples=150, deadline=None)
 @given(values=st.lists(VALUES, min_size=1, max_size=4))
 def test_many_rows_by_column_are_what_each_row_is(values: list[Any]) -> None:
-    """A column is taken where each of its values is, and then is what they are, with their types."""
+    """A column is taken where each of its values is, and what is taken is what the long way makes of each."""
     for name, column in COLUMNS.items():
         rows = [{name: value} for value in values]
-        each = [plain_values(row, {name: column}) for row in rows]
-        taken = [one[name] for one in each if one is not None]
-        found = plain_columns(rows, {name: column})
-        if len(taken) < len(rows):
-            assert found is None
+        found = plain_rows(rows, {name: column})
+        if found is None:
+            assert any(plain_values(row, {name: column}) is None for row in rows)
         else:
-            assert found is not None
-            assert [(type(value), value) for value in found[name]] == [(type(value), value) for value in taken]
+            assert found.schema == {name: dtype_of(column)}
+            assert found[name].to_list() == [long_way(name, value) for value in values]
+
+
+def test_a_text_that_is_no_unicode_is_left() -> None:
+    """Half of a surrogate pair, which JSON can't bring but a dict can."""
+    assert plain_rows([{"str": "a"}, {"str": "\ud800"}], {"str": COLUMNS["str"]}) is None
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,9 @@ def test_many_rows_by_column_are_what_each_row_is(values: list[Any]) -> None:
 )
 def test_columns_of_one_type_are_taken(name: str, values: list[Any]) -> None:
     """Also floats whose sum is none, and the largest ints."""
-    assert plain_columns([{name: value} for value in values], {name: COLUMNS[name]}) == {name: values}
+    found = plain_rows([{name: value} for value in values], {name: COLUMNS[name]})
+    assert found is not None
+    assert found[name].to_list() == values
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,22 @@ def test_columns_of_one_type_are_taken(name: str, values: list[Any]) -> None:
 )
 def test_columns_with_one_doubtful_value_are_left(name: str, values: list[Any]) -> None:
     """One value among others is enough."""
-    assert plain_columns([{name: value} for value in values], {name: COLUMNS[name]}) is None
+    assert plain_rows([{name: value} for value in values], {name: COLUMNS[name]}) is None
+
+
+def test_a_frame_made_the_short_way_is_that_of_polars() -> None:
+    """All kinds, with blanks and without."""
+    columns = {
+        "int": [1, -(2**63)],
+        "float": [0.5, 3.0],
+        "str": ["a", "ü"],
+        "bool": [True, False],
+        "date": [date(2026, 11, 25), date(1, 1, 1)],
+    }
+    columns |= {f"{name}?": [None, values[0]] for name, values in columns.items()}
+    made = frame_of(columns, COLUMNS)
+    assert made.equals(frame_by_polars(columns, COLUMNS))
+    assert made.schema == {name: dtype_of(column) for name, column in COLUMNS.items()}
 
 
 FRAMES = st.sampled_from(

@@ -71,12 +71,31 @@ def ask_all(release: Counting, requests: list[list[Row]]) -> list[Any]:
 
 @pytest.mark.parametrize("quick", [True, False])
 def test_they_are_decided_in_one_batch(quick: bool) -> None:  # noqa: FBT001  two ways
-    """In the loop or in a thread, what waits is decided once, and each gets its own rows back."""
+    """In the loop or in a thread, what waits is decided once but for a first quick one, and each gets its own rows."""
     release = Counting(quick=quick)
     requests: list[list[Row]] = [[{"n": 1}], [{"n": 2}, {"n": 3}], [{"n": 4}]]
     answers = ask_all(release, requests)
     assert [[answer["row"] for answer in own] for own in answers] == requests
-    assert len(release.batches) == 1
+    assert len(release.batches) == (2 if quick else 1)
+
+
+def test_they_wait_for_each_other_while_they_come_together() -> None:
+    """Of the first two, one did not know; then all of a turn are one batch, until many came alone."""
+    release = Counting(quick=True)
+
+    async def ask() -> list[int]:
+        current: Any = lambda _: release  # noqa: E731  as above
+        batches = Batches(current)
+        sizes = []
+        for together in (1, 3, 3, 3, *[1] * 20, 3):
+            release.batches.clear()
+            requests: list[list[Row]] = [[{"n": n}] for n in range(together)]
+            found = await asyncio.gather(*(batches.answer("a", rows) for rows in requests))
+            assert [[answer["row"] for answer in own] for own in found] == requests
+            sizes.append(len(release.batches))
+        return sizes
+
+    assert asyncio.run(ask()) == [1, 2, 1, 1, *[1] * 20, 2]
 
 
 def test_a_batch_has_a_most() -> None:
@@ -89,7 +108,7 @@ def test_a_batch_has_a_most() -> None:
 
 def test_what_is_raised_reaches_who_waits_and_the_next_are_answered() -> None:
     """An error of the batch is everybody's in it; the queue goes on."""
-    release = Counting(quick=True)
+    release = Counting(quick=False)
     failed = [[{"fail": 1}], [{"n": 1}]]
     assert [str(error) for error in ask_all(release, failed)] == ["it is gone"] * 2
 
@@ -105,7 +124,7 @@ def test_what_is_raised_reaches_who_waits_and_the_next_are_answered() -> None:
 
 def test_who_no_longer_waits_is_left_out() -> None:
     """A client that hung up costs nothing more."""
-    release = Counting(quick=True)
+    release = Counting(quick=False)
 
     async def ask() -> list[Answer]:
         current: Any = lambda _: release  # noqa: E731  as above

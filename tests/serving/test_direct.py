@@ -43,6 +43,18 @@ def test_a_frame_is_decided_as_a_frame(released: Shop, a_row: Row) -> None:
         assert found[f"{name}_score"].to_list() == [first["decisions"][name]["probability"], None]
 
 
+def test_rows_of_one_key_stay_in_their_order(released: Shop, a_row: Row) -> None:
+    """`clean` sees them in turns, since it needs unique keys; the frame has them as they came."""
+    offers = decider_of("offers", registry=released.registry.uri, graph=shop.graph)
+    rows = [
+        a_row | {"shopper": key, "age": age} for key, age in (("a", 20), ("a", 50), ("b", 30), ("a", 70), ("b", 60))
+    ]
+    found = offers.decide_frame(pl.DataFrame(rows))
+    assert found["key"].to_list() == ["a", "a", "b", "a", "b"]
+    scores = [answer["decisions"]["offer"]["probability"] for answer in offers.decide(rows)]
+    assert found["offer_score"].to_list() == pytest.approx(scores)
+
+
 def test_a_new_release_answers_when_asked_to_look(released: Shop) -> None:
     """Without `poll` nothing is looked for until `refresh`."""
     offers = decider_of("offers", registry=released.registry.uri, graph=shop.graph)

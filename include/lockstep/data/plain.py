@@ -4,9 +4,10 @@ Rules:
 - For a row that it takes, the values are those that `parse_rows` makes of its texts; every other row is left to that.
 - The same holds of a frame, which is taken whole or not at all.
 - It takes no offence: what is wrong with a row is said by `parse_rows` alone.
+- What it made is a frame at once: polars need not look for types that are known.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from math import isfinite
 from operator import itemgetter
@@ -14,12 +15,25 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from lockstep.data.rows import dtype_of
 from lockstep.declare import Column
 
+try:
+    from polars._plr import PyDataFrame, PySeries  # what is behind pl.Series takes a tenth of its time
+except ImportError:  # nobody promises it
+    _MAKES: Mapping[str, Any] = {}
+else:
+    _MAKES = {
+        "int": PySeries.new_opt_i64,
+        "float": PySeries.new_opt_f64,
+        "str": PySeries.new_str,
+        "bool": PySeries.new_opt_bool,
+    }
 _INT: Final = 1 << 63
 _EXACT: Final = 1 << 53  # whole numbers up to here are floats without rounding
+_SPACE, _DELETE = 32, 127  # in ASCII; all between them is printed
 _DATE: Final = 10  # characters of YYYY-MM-DD
 _NARROW: Final = (pl.Int8, pl.Int16, pl.Int32, pl.UInt8, pl.UInt16, pl.UInt32)
 
@@ -38,52 +52,75 @@ def plain_values(row: Mapping[str, Any], schema: Mapping[str, Column]) -> dict[s
     return values
 
 
-def plain_columns(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Column]) -> dict[str, list[Any]] | None:
-    """The values of many rows by column, as `plain_values` gives them; None where it would leave one row out."""
-    columns: dict[str, list[Any]] = {}
-    for name, column in schema.items():
-        values = _plain_column(_cells(rows, name), column)
+def plain_rows(rows: Sequence[Mapping[str, Any]], schema: Mapping[str, Column]) -> pl.DataFrame | None:
+    """The frame of many rows, with the values that `parse_rows` makes of them; None where it has to look at one."""
+    columns: dict[str, Sequence[Any]] = {}
+    for (name, column), cells in zip(schema.items(), _cells(rows, tuple(schema)), strict=True):
+        values = _plain_column(cells, column)
         if values is None:
             return None
         columns[name] = values
-    return columns
+    try:
+        frame = frame_of(columns, schema)
+    except UnicodeError:  # half of a surrogate pair
+        return None
+    return frame if _are_plain(frame.get_columns()) else None
+
+
+def frame_of(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, Column]) -> pl.DataFrame:
+    """The frame of values as `plain_values` gives them."""
+    if not _MAKES:
+        return frame_by_polars(columns, schema)
+    found = []
+    for name, column in schema.items():
+        make, values = _MAKES.get(column.kind), columns[name]
+        made = pl.Series(name, values, dtype_of(column))._s if make is None else make(name, values, True)  # noqa: FBT003, SLF001
+        found.append(made)
+    return pl.DataFrame._from_pydf(PyDataFrame(found))  # noqa: SLF001  what pl.DataFrame does in the end
+
+
+def frame_by_polars(columns: Mapping[str, Sequence[Any]], schema: Mapping[str, Column]) -> pl.DataFrame:
+    """As `frame_of`, by what polars promises to have; it takes ten times as long."""
+    return pl.DataFrame([pl.Series(name, columns[name], dtype_of(column)) for name, column in schema.items()])
 
 
 def plain_frame(rows: pl.DataFrame, schema: Mapping[str, Column]) -> pl.DataFrame | None:
     """The declared columns of a frame that has their types; None where `parse_rows` has to look at it."""
     cells: list[pl.Series] = []
+    given = {found.name: found for found in rows.get_columns()}
     for name, column in schema.items():
         wanted = dtype_of(column)
-        found = rows.get_column(name) if name in rows.columns else pl.Series(name, [None] * rows.height, wanted)
+        found = given.get(name)
+        if found is None:
+            found = pl.Series(name, [None], wanted).new_from_index(0, rows.height)
+        lost = found.null_count()
         if found.dtype != wanted:
-            if found.null_count() < rows.height and not (column.kind == "int" and found.dtype in _NARROW):
+            if lost < rows.height and not (column.kind == "int" and found.dtype in _NARROW):
                 return None
             found = found.cast(wanted)
-        if found.null_count() and not column.nullable:
+        if lost and not column.nullable:
             return None
-        if column.kind == "float" and not np.isfinite(found.drop_nulls().to_numpy()).all():
+        if column.kind == "float" and not np.isfinite((found.drop_nulls() if lost else found).to_numpy()).all():
             return None
         cells.append(found)
-    texts = [found for found in cells if found.dtype == pl.String]
-    if texts and rows.height:
-        every = pl.concat([found.alias("") for found in texts])  # one look at all: each look costs more than its texts
-        if not ((every.str.strip_chars() == every).all() and (every != "").all()):
-            return None
-    return pl.DataFrame(cells)
+    return pl.DataFrame(cells) if _are_plain(cells) else None
 
 
-def _cells(rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
-    try:
-        return list(map(itemgetter(name), rows))
-    except KeyError:
-        return [row.get(name) for row in rows]
+def _cells(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Iterable[Sequence[Any]]:
+    """The values by column; None where a row has none."""
+    if len(names) > 1:
+        try:
+            return zip(*map(itemgetter(*names), rows), strict=True)
+        except KeyError:
+            pass
+    return [[row.get(name) for row in rows] for name in names]
 
 
-def _plain_column(values: list[Any], column: Column) -> list[Any] | None:
-    """Values of one type are looked at together, others one by one."""
+def _plain_column(values: Sequence[Any], column: Column) -> Sequence[Any] | None:
+    """Values of one type are looked at together, others one by one; texts still have to be looked at."""
     kinds = set(map(type, values))
     if column.kind == "str" and kinds == {str}:
-        return values if _are_plain(values) else None
+        return values
     if column.kind == "float" and kinds == {float}:
         return values if isfinite(sum(values)) else _one_by_one(values, column)  # a sum of finite ones may overflow
     if column.kind == "int" and kinds == {int}:
@@ -93,19 +130,30 @@ def _plain_column(values: list[Any], column: Column) -> list[Any] | None:
     return _one_by_one(values, column)
 
 
-def _are_plain(texts: list[str]) -> bool:
-    """Whether `_plain` takes each: the only blank that can be printed is the space."""
-    lines = "\n".join(texts)
-    return (
-        "".join(texts).isprintable()
-        and not any(odd in lines for odd in ("\n\n", " \n", "\n "))
-        and bool(lines)
-        and lines[0] not in " \n"
-        and lines[-1] not in " \n"
-    )
+def _are_plain(columns: Sequence[pl.Series]) -> bool:
+    """Whether no text of any column is empty, or has a blank at an end."""
+    texts = [found.alias("") for found in columns if found.dtype == pl.String]
+    if not texts:
+        return True
+    every = pl.concat(texts).drop_nulls()  # one look at all: each look costs more than its texts
+    if every.is_empty():
+        return True
+    told = every.to_arrow(compat_level=pl.CompatLevel.oldest())  # its texts lie one after the other
+    places, letters = told.buffers()[1:]
+    ends = np.frombuffer(places, np.int64)[told.offset : told.offset + len(told) + 1]
+    if (ends[1:] == ends[:-1]).any():
+        return False
+    letter = np.frombuffer(letters, np.uint8)
+    if _is_sign(letter[ends[:-1]]).all() and _is_sign(letter[ends[1:] - 1]).all():
+        return True
+    return bool((every.str.strip_chars() == every).all())  # a byte does not tell a letter from a blank beyond ASCII
 
 
-def _one_by_one(values: list[Any], column: Column) -> list[Any] | None:
+def _is_sign(letters: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    return letters - np.uint8(_SPACE + 1) < np.uint8(_DELETE - _SPACE - 1)  # a byte below the space goes round
+
+
+def _one_by_one(values: Sequence[Any], column: Column) -> list[Any] | None:
     found = [None if value is None else _plain(value, column.kind) for value in values]
     lost = found.count(None)
     return found if lost == (values.count(None) if column.nullable else 0) else None

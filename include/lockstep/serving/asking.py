@@ -4,9 +4,11 @@ Rules:
 - Each response comes from one release, which it names.
 - One row is answered by one answer, `{"rows": […]}` by one for each row. What is wrong with a row of many is answered
   for that row; what is wrong with a request, or its only row, is an error with one sentence.
+- Rows that come as an Arrow stream get the same decisions, as a stream unless JSON is asked for.
 - No value of a row reaches a log.
 """
 
+import asyncio
 import logging
 import re
 import time
@@ -14,17 +16,18 @@ import traceback
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from uuid import uuid4
 
 from lockstep.errors import LockstepError, UsageError
 from lockstep.journal import Answered
-from lockstep.serving.body import Asked, Gone, Receive, RequestRefused, Send, read_body, rows_of
+from lockstep.serving.arrow import decide_stream, wants_json
+from lockstep.serving.body import ARROW, Asked, Gone, Receive, RequestRefused, Send, is_arrow, read_body, rows_of
 from lockstep.serving.decider import Decider, NotReleased
 from lockstep.serving.loaded import Answer
 from lockstep.serving.metrics import Metrics
 from lockstep.serving.recorder import Recorder
-from lockstep.serving.sending import Scope, send_json
+from lockstep.serving.sending import JSON, Scope, send_bytes, send_json
 
 logger = logging.getLogger(__name__)
 _BROKEN: Final = "This could not be decided; the service's log says where it broke, by the X-Request-ID."
@@ -47,6 +50,9 @@ class Decisions:
         try:
             _check_method(scope["method"])
             body = await read_body(headers, receive)
+            if is_arrow(headers):
+                await self._answer_stream(send, api, body, headers, request, begun)
+                return
             asked = rows_of(body)
             answers = await self._decider.answer(api, asked.rows)
         except Gone:
@@ -57,6 +63,27 @@ class Decisions:
             return
         status = await _send(send, api, asked, answers, said)
         self._count(api, status, begun)
+        self._tell(request, api, asked.rows, answers, len(body))
+
+    async def _answer_stream(
+        self, send: Send, api: str, body: bytes, headers: Mapping[bytes, bytes], request: str, begun: float
+    ) -> None:
+        """Answer an Arrow stream: decided in a thread, and by one release, since it is one request."""
+        loaded, as_json = self._decider.current(api), wants_json(headers)
+        needs_rows = as_json or self._recorder is not None
+        found = await asyncio.to_thread(decide_stream, loaded, api, body, as_json=as_json, needs_rows=needs_rows)
+        kind = JSON if as_json else ARROW.encode()
+        status = await send_bytes(send, HTTPStatus.OK, found.body, kind, {"X-Request-ID": request})
+        self._count(api, status, begun)
+        if found.answers is None:
+            self._metrics.decided_frame(api, found.decided, loaded.apis[api]["decides"])
+        else:
+            self._tell(request, api, found.rows, found.answers, len(body))
+
+    def _tell(
+        self, request: str, api: str, rows: Sequence[Mapping[str, Any]], answers: Sequence[Answer], size: int
+    ) -> None:
+        """Say what was answered to those who count and record."""
         self._metrics.decided(api, answers)
         if self._recorder is not None:
             self._recorder.record(
@@ -66,9 +93,9 @@ class Decisions:
                     group=self._decider.group_of(api) or "",
                     api=api,
                     release=answers[0]["release"],
-                    rows=asked.rows,
+                    rows=rows,
                     answers=answers,
-                    size=len(body),
+                    size=size,
                 )
             )
 

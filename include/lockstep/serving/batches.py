@@ -1,7 +1,9 @@
 """Requests that arrive together are decided together, without anybody waiting for others to arrive.
 
 Rules:
-- What waits when deciding begins is one batch; what arrives meanwhile is the next. A lone request is decided at once.
+- What waits when deciding begins is one batch; what arrives meanwhile is the next.
+- A lone request is decided at once. Once two came in one turn of the event loop, the turn is waited out for the others,
+  until requests have come one by one again.
 - A batch is decided by one release, so that no answer mixes two.
 - The event loop is held up by a few quick rows at most; everything else is decided in a thread.
 """
@@ -18,6 +20,7 @@ from lockstep.serving.loaded import Answer, Loaded
 
 MOST_TOGETHER: Final = 1000  # rows of several requests; one request may have more
 MOST_AT_ONCE: Final = 32  # quick rows that are decided in the event loop
+_LONELY: Final = 16  # batches of one request, after which nobody waits for others
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -30,10 +33,30 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Queue:
-    """Of one API, in one event loop. `is_busy`: somebody is going to look at what waits."""
+    """Of one API, in one event loop.
+
+    Attributes:
+        is_busy: somebody is going to look at what waits.
+        is_crowded: requests come together.
+        is_taken: one was decided alone in this turn of the loop.
+        lonely: batches of one request since the last that had several.
+    """
 
     waiting: "deque[_Asked]" = field(default_factory=deque)
     is_busy: bool = False
+    is_crowded: bool = False
+    is_taken: bool = False
+    lonely: int = 0
+
+    def next_turn(self) -> None:
+        """The loop has gone on."""
+        self.is_taken = False
+
+    def note(self, requests: int) -> None:
+        """See whether requests still come together."""
+        self.lonely = self.lonely + 1 if requests == 1 else 0
+        if self.lonely >= _LONELY:
+            self.is_crowded, self.lonely = False, 0
 
 
 class Batches:
@@ -52,6 +75,14 @@ class Batches:
         queue = queues.get(api)
         if queue is None:
             queue = queues[api] = _Queue()
+        if not (queue.is_busy or queue.is_crowded) and len(rows) <= MOST_AT_ONCE:
+            loaded = self._current(api)
+            if loaded.is_quick(api):
+                if not queue.is_taken:
+                    queue.is_taken = True
+                    loop.call_soon(queue.next_turn)
+                    return loaded.decide(api, rows)
+                queue.is_crowded = True
         asked = _Asked(rows, loop.create_future())
         queue.waiting.append(asked)
         if not queue.is_busy:
@@ -65,6 +96,7 @@ class Batches:
         if not batch:
             queue.is_busy = False
             return
+        queue.note(len(batch))
         try:
             loaded = self._current(api)
             is_short = rows <= MOST_AT_ONCE and loaded.is_quick(api)

@@ -15,8 +15,10 @@ import orjson
 
 from lockstep.errors import Refused
 
+ARROW: Final = "application/vnd.apache.arrow.stream"
 MOST_ROWS: Final = 10_000
 MOST_BYTES: Final = 8 * 1024 * 1024
+_ARROW: Final = ARROW.encode()
 _SHAPES: Final = 'Send a row as an object of column names and values, or {"rows": [a row, …]}.'
 _WORDS: Final = {str: "a text", bool: "a bool", int: "a number", float: "a number", list: "a list", type(None): "null"}
 
@@ -52,11 +54,11 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     """The body of a request.
 
     Raises:
-        RequestRefused: it is too large, or is said to be something else than JSON.
+        RequestRefused: it is too large, or is said to be neither JSON nor Arrow.
         Gone: the client hung up.
     """
     kind = headers.get(b"content-type")
-    if kind is not None and kind != b"application/json":
+    if kind is not None and kind != b"application/json" and not is_arrow(headers):
         _check_kind(kind)
     if headers.get(b"content-encoding", b"identity") != b"identity":
         raise RequestRefused(
@@ -70,6 +72,11 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     if not message.get("more_body", False) and message["type"] == "http.request" and len(body) <= MOST_BYTES:
         return body
     return await _read_on(message, receive)
+
+
+def is_arrow(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the body is said to be an Arrow IPC stream."""
+    return headers.get(b"content-type", b"").partition(b";")[0].strip().lower() == _ARROW
 
 
 async def _read_on(message: Message, receive: Receive) -> bytes:
@@ -95,7 +102,7 @@ def _check_kind(kind: bytes) -> None:
         shown = kind[:80].decode("ascii", "replace")
         raise RequestRefused(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type {shown} is not taken; send JSON in UTF-8 with Content-Type: application/json.",
+            f"Content-Type {shown} is not taken; send JSON in UTF-8 with Content-Type: application/json, or {ARROW}.",
         )
 
 

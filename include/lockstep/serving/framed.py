@@ -4,13 +4,16 @@ Rules:
 - Whichever way is taken, the values are those of `Loaded.decide`.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 import polars as pl
 
 from lockstep.decisions.segments import segments_of
-from lockstep.serving.loaded import Loaded
+from lockstep.serving.loaded import Answer, Loaded
 from lockstep.serving.wide import FrameRows
+
+_NO_ERROR: Final = pl.Series("error", [None], dtype=pl.String)
 
 
 def decide_frame(loaded: Loaded, api: str, frame: pl.DataFrame) -> pl.DataFrame:
@@ -32,7 +35,7 @@ def _by_columns(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
     if scored is None:
         return _by_rows(loaded, api, rows)
     cleaned, keys, scores = scored
-    columns = _about(loaded, keys, [None] * len(rows))
+    columns = _about(loaded, keys, None)
     for name, cut in loaded.plans[api].cuts.items():
         found, rule = scores[cut.model], cut.rule
         codes = rule.decide(found, segments_of(cleaned, rule.per, name)).tolist()
@@ -42,7 +45,11 @@ def _by_columns(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
 
 
 def _by_rows(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
-    answers = loaded.decide(api, rows)
+    return frame_of_answers(loaded, api, loaded.decide(api, rows))
+
+
+def frame_of_answers(loaded: Loaded, api: str, answers: Sequence[Answer]) -> pl.DataFrame:
+    """As `decide_frame`, from what `Loaded.decide` says of the same rows."""
     columns = _about(loaded, [answer.get("key") for answer in answers], [answer.get("error") for answer in answers])
     for name in loaded.apis[api]["decides"]:
         given = [answer.get("decisions", {}).get(name, {}) for answer in answers]
@@ -52,9 +59,10 @@ def _by_rows(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _about(loaded: Loaded, keys: list[Any], errors: list[str | None]) -> dict[str, pl.Series]:
+def _about(loaded: Loaded, keys: list[Any], errors: list[str | None] | None) -> dict[str, pl.Series]:
+    count = len(keys)
     return {
         "key": pl.Series("key", keys, strict=False),
-        "release": pl.repeat(loaded.release, len(keys), dtype=pl.String, eager=True).alias("release"),
-        "error": pl.Series("error", errors, dtype=pl.String),
+        "release": pl.Series("release", [loaded.release]).new_from_index(0, count),
+        "error": _NO_ERROR.new_from_index(0, count) if errors is None else pl.Series("error", errors, dtype=pl.String),
     }

@@ -15,8 +15,8 @@ import polars as pl
 
 from lockstep.data import clean_rows, parse_rows
 from lockstep.data.bucket import turns_of
-from lockstep.data.plain import plain_columns, plain_values
-from lockstep.data.rows import REASON, dtype_of
+from lockstep.data.plain import frame_of, plain_rows, plain_values
+from lockstep.data.rows import REASON
 from lockstep.declare import Column, Dataset
 from lockstep.serving.wide import Row, Wide
 
@@ -50,7 +50,6 @@ class Intake:
         self.columns = columns
         self._dataset = dataset
         self._needed = [name for name, column in columns.items() if not column.nullable]
-        self._types = {name: dtype_of(column) for name, column in columns.items()}
         self._names_rows = columns[dataset.key].kind == "str"
 
     def take(self, rows: Sequence[Row], numbers: Sequence[int]) -> Taken:
@@ -66,12 +65,9 @@ class Intake:
             return taken
         nameless = {place for place, row in enumerate(rows) if row.get(self._dataset.key) is None}
         named = [self._named(row, place) for place, row in enumerate(rows)] if nameless else rows
-        columns = plain_columns(named, self.columns) if len(rows) > _FEW else None
-        if columns is not None:
+        frame = plain_rows(named, self.columns) if len(rows) > _FEW else None
+        if frame is not None:
             taken.places = list(range(len(rows)))
-            frame: pl.DataFrame | None = pl.DataFrame(
-                [pl.Series(name, values, self._types[name]) for name, values in columns.items()]
-            )
         else:
             frame = self._one_by_one(named, taken)
         if frame is not None:
@@ -105,7 +101,7 @@ class Intake:
         """The typed rows, with `taken.places` set; `taken.errors` holds the others."""
         if not doubtful:
             taken.places = list(typed)
-            return pl.from_dicts(list(typed.values()), schema=self._types) if typed else None
+            return self._frame(list(typed.values())) if typed else None
         usable: dict[int, Row] = {}
         for place, row in doubtful.items():
             missing = [name for name in self._needed if name not in row]
@@ -115,7 +111,7 @@ class Intake:
                 usable[place] = row
         frames = []
         if typed:
-            plain = pl.from_dicts(list(typed.values()), schema=self._types)
+            plain = self._frame(list(typed.values()))
             frames.append(plain.with_columns(pl.Series(_LINE, list(typed), dtype=pl.Int64)))
         if usable:
             text = {name: [_as_text(row.get(name)) for row in usable.values()] for name in self.columns}
@@ -130,6 +126,9 @@ class Intake:
             return None
         taken.places = good[_LINE].to_list()
         return good.drop(_LINE)
+
+    def _frame(self, typed: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+        return frame_of({name: [values[name] for values in typed] for name in self.columns}, self.columns)
 
     def _clean(self, frame: pl.DataFrame, taken: Taken) -> None:
         key, places = self._dataset.key, taken.places

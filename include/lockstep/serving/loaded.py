@@ -171,7 +171,8 @@ class Loaded:
     def score(self, api: str, rows: Rows) -> tuple[pl.DataFrame, list[Any], dict[str, Scores]] | None:
         """The cleaned rows, their keys, and their scores by model, of models that a threshold of the API decides on.
 
-        None where one of them can't be used, or where `decide` would answer them out of several datasets.
+        None where one can't be used, where `clean` gives another order, or where `decide` would answer them out of
+        several datasets.
 
         Raises:
             UsageError: the release has no such API.
@@ -183,7 +184,7 @@ class Loaded:
         models = [model for model in plan.models[name] if any(cut.model == model for cut in plan.cuts.values())]
         try:
             taken = self._taken(name, intake, rows, range(len(rows)))
-            if taken.frame is None or taken.errors:
+            if taken.frame is None or taken.places != list(range(len(rows))):
                 return None
             scores = self._scores(models, taken.frame)
         except _Unusable:

@@ -10,9 +10,10 @@ Rules:
 import struct
 import time
 from collections import Counter as Tally
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+import polars as pl
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -73,8 +74,19 @@ class Metrics:
             for threshold, found in answer["decisions"].items():
                 pair = (threshold, found["decision"])
                 outcomes[pair] = outcomes.get(pair, 0) + 1
-        if bad < len(answers):
-            self._child(self._rows, api, "decided").inc(len(answers) - bad)
+        self._rows_of(api, len(answers), bad, outcomes)
+
+    def decided_frame(self, api: str, decided: pl.DataFrame, thresholds: Iterable[str]) -> None:
+        """Count what `decide_frame` gave."""
+        good = decided.filter(pl.col("error").is_null())
+        outcomes = {
+            (name, outcome): count for name in thresholds for outcome, count in good[name].value_counts().iter_rows()
+        }
+        self._rows_of(api, decided.height, decided.height - good.height, outcomes)
+
+    def _rows_of(self, api: str, rows: int, bad: int, outcomes: Mapping[tuple[str, Any], int]) -> None:
+        if bad < rows:
+            self._child(self._rows, api, "decided").inc(rows - bad)
         if bad:
             self._child(self._rows, api, "refused").inc(bad)
         for (threshold, outcome), count in outcomes.items():

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from lockstep.declare import Api, Column, Dataset, Model, Threshold
 from lockstep.graph import Graph
-from lockstep.serving.body import MOST_BYTES, MOST_ROWS
+from lockstep.serving.body import ARROW, MOST_BYTES, MOST_ROWS
 from lockstep.serving.decider import Decider
 from lockstep.serving.example import example_of
 from lockstep.training.features import all_upstream, forbidden_columns
@@ -25,13 +25,21 @@ _TYPES: Final[dict[str, dict[str, str]]] = {
     "date": {"type": "string", "format": "date"},
 }
 _STATUSES: Final = {
-    "400": "The body is no JSON.",
+    "400": "The body is no JSON, or no Arrow stream.",
     "404": "There is no such API.",
     "413": f"The body has more than {MOST_BYTES:,} bytes.",
-    "415": "The body is said to be something else than JSON in UTF-8.",
+    "415": "The body is said to be neither JSON in UTF-8 nor an Arrow stream, or is compressed.",
     "422": "The body has another shape, or its only row can't be used.",
     "503": "The group of the API has no release yet.",
 }
+_ASKED: Final = (
+    "An Arrow IPC stream of up to as many rows, with the columns of a row in their types; not compressed, and without"
+    " dictionaries. It is answered by a stream, unless Accept asks for application/json."
+)
+_TOLD: Final = (
+    "An Arrow IPC stream, a row for each: key, release, error, and for each threshold its decision and, under the name"
+    " with _score, its score. lockstep.versions in the metadata of the schema names the versions. No explanations."
+)
 _UNAUTHORISED: Final = {"401": "No good token was shown."}
 Json = dict[str, Any]
 
@@ -199,13 +207,19 @@ def _operation(api: Api, example: Json | None, *, guarded: bool) -> Json:
         "summary": f"Decide: {', '.join(threshold.name for threshold in api.decides)}",
         "description": f"One row as an object, or up to {MOST_ROWS:,} as rows; one row is answered by one answer.",
         "tags": ["decisions"],
-        "requestBody": {"required": True, "content": {"application/json": content}},
-        "responses": {"200": {"description": "Decided.", "content": {"application/json": decided}}}
+        "requestBody": {"required": True, "content": {"application/json": content, ARROW: _stream(_ASKED)}},
+        "responses": {
+            "200": {"description": "Decided.", "content": {"application/json": decided, ARROW: _stream(_TOLD)}}
+        }
         | {status: _problem(text) for status, text in sorted(statuses.items())},
     }
     if guarded:
         operation["security"] = [{"token": []}]
     return operation
+
+
+def _stream(what: str) -> Json:
+    return {"schema": {"type": "string", "format": "binary", "description": what}}
 
 
 def _several(name: str, item: Json) -> Json:

@@ -63,18 +63,16 @@ class Inputs:
         """The matrices of a few rows, out of Python values, since columns cost more; None: one is not whole."""
         feed: Feed = {}
         if self.numbers:
-            numbers = [values.get(name, _NOTHING) for name in self.numbers]
-            if not all(map(_are_finite, numbers)):
+            numbers = [value for name in self.numbers for value in values.get(name, _NOTHING)]
+            if not _are_finite(numbers):
                 return None
-            feed[NUMBERS] = np.array(numbers, np.float64).T
+            feed[NUMBERS] = np.array(numbers, np.float64).reshape(len(self.numbers), -1).T
         if self.codes:
-            codes = []
-            for name, places in self._places:
-                words = values.get(name, _NOTHING)
-                if not _are_texts(words):
-                    return None
-                codes.append([places.get(word, -1) for word in words])
-            feed[CODES] = np.array(codes, np.int64).T
+            words = [(places, values.get(name, _NOTHING)) for name, places in self._places]
+            if not _are_texts([word for _, column in words for word in column]):
+                return None
+            codes = [places.get(word, -1) for places, column in words for word in column]
+            feed[CODES] = np.array(codes, np.int64).reshape(len(self.codes), -1).T
         if self.texts:
             texts = [values.get(name, _NOTHING) for name in self.texts]
             if not all(map(_are_texts, texts)):

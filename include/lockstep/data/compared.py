@@ -27,6 +27,7 @@ KEYS_SHOWN: Final = 5
 _REASONS_SHOWN: Final = 5
 PRIVATE: Final = "(private columns)"
 _PART: Final = "part-"
+_OLD, _NEW = "\0old", "\0new"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,19 +179,22 @@ class _Counted:
         self._count(self.added, new.join(old, on=self.key, how="anti")[self.key].sort())
         self._count(self.removed, old.join(new, on=self.key, how="anti")[self.key].sort())
         common = [name for name in old.columns if name != self.key and old.schema[name] == new.schema.get(name)]
-        both = old.select(self.key, *common).join(new.select(self.key, *common), on=self.key, suffix="\0")
-        differs = both.select(
-            self.key, *(pl.col(name).ne_missing(pl.col(f"{name}\0")).alias(name) for name in common)
-        ).sort(self.key)
-        any_differs = differs.select(pl.any_horizontal(False, *map(pl.col, common))).to_series()  # noqa: FBT003
-        self._count(self.changed, differs.filter(any_differs)[self.key])
-        self.unchanged += int((~any_differs).sum())
-        hidden = [name for name in common if name in self.private]
+        one, other = (rows.select(self.key).with_row_index(place) for rows, place in ((old, _OLD), (new, _NEW)))
+        both = one.join(other, on=self.key)  # keys only: a column at a time is held against its like, not all at once
+        any_differs = pl.repeat(value=False, n=both.height, eager=True)
+        hidden = any_differs
         for name in common:
-            if name not in self.private:
-                self.values[name] += int(differs[name].sum())
-        if hidden:
-            self.values[PRIVATE] += int(differs.select(pl.any_horizontal(hidden)).to_series().sum())
+            pair = pl.DataFrame({_OLD: old[name].gather(both[_OLD]), _NEW: new[name].gather(both[_NEW])})
+            differs = pair.select(pl.col(_OLD).ne_missing(pl.col(_NEW))).to_series()
+            any_differs |= differs
+            if name in self.private:
+                hidden |= differs
+            else:
+                self.values[name] += int(differs.sum())
+        self._count(self.changed, both[self.key].filter(any_differs))
+        self.unchanged += int((~any_differs).sum())
+        if any(name in self.private for name in common):
+            self.values[PRIVATE] += int(hidden.sum())
 
     def _count(self, into: Rows, keys: pl.Series) -> None:
         into.add(keys)

@@ -16,6 +16,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice, pairwise, starmap
+from math import exp
 from pathlib import Path
 from statistics import median
 from typing import Final
@@ -26,11 +27,13 @@ from scipy.stats import beta
 from demo.simulate import COMPETITOR_OPENS, CUSTOMERS, months
 from groups.churn import clean_customers, customers
 from lockstep.data import parse_rows
-from lockstep.monitoring import DriftReport, Verdict, measure_rows
+from lockstep.monitoring import DriftReport, Limits, Verdict, measure_rows
+from lockstep.monitoring.figures import log_odds
 
 HISTORIES: Final = 200
 QUIET: Final = 24  # months of a history
 FIRST_SEED: Final = 5_000  # any
+OTHER_SEED: Final = 20_000  # of those whose label alone is looked at
 LABELS: Final = ("Churn", "Contract")
 _TAIL: Final = 0.025
 
@@ -102,6 +105,25 @@ def _told(way: str, found: list[bool], moved: list[float]) -> str:
     return f"month of the competitor, {way}: {times}; {LABELS[0]} moves by {median(moved):.1%} (median)"
 
 
+def label_line(count: int) -> str:
+    """What the label alone does, over so many other histories: many more can be looked at, since no tree is grown."""
+    every = [_factors(OTHER_SEED + seed) for seed in range(count)]
+    quiet, last = max(max(one[:-1]) for one in every), sorted(one[-1] for one in every)
+    limit = Limits().odds
+    return (
+        f"{count} histories, {QUIET * count} quiet months: the odds of {LABELS[0]} change by a factor of {quiet:.3f} at"
+        f" most; as the competitor opens after them by {last[0]:.3f} at least, {median(last):.3f} (median), and in"
+        f" {sum(one >= limit for one in last)} of {count} by {limit} or more"
+    )
+
+
+def _factors(seed: int) -> list[float]:
+    """By which factor the label's odds change, up or down, from each month to the next, the competitor's the last."""
+    found = months(CUSTOMERS, seed, opens=QUIET + 2)
+    left = [(frame[LABELS[0]] == "Yes").sum() for frame in islice(found, QUIET + 2)]
+    return [exp(abs(log_odds(before, CUSTOMERS, now, CUSTOMERS))) for before, now in pairwise(left)]
+
+
 def _rate(part: int, whole: int) -> str:
     low, high = interval(part, whole)
     return f"{part / whole:.2%}; 95 %: {low:.2%} to {high:.2%}"
@@ -120,7 +142,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.drift.quiet", description=__doc__)
     parser.add_argument("-n", "--histories", type=int, default=HISTORIES, help=f"seeds; default: {HISTORIES}")
     parser.add_argument("--kept", type=Path, default=Path(".cache/quiet.jsonl"), help="the file of histories")
+    parser.add_argument(
+        "--labels", type=int, metavar="HISTORIES", help="look at the label of so many, and nothing else"
+    )
     options = parser.parse_args()
+    if options.labels:
+        print(label_line(options.labels))
+        return
     options.kept.parent.mkdir(parents=True, exist_ok=True)
     print("\n".join(lines(list(histories(options.histories, options.kept)))))
 

@@ -120,7 +120,7 @@ def label_line(count: int) -> str:
 def _factors(seed: int) -> list[float]:
     """By which factor the label's odds change, up or down, from each month to the next, the competitor's the last."""
     found = months(CUSTOMERS, seed, opens=QUIET + 2)
-    left = [(frame[LABELS[0]] == "Yes").sum() for frame in islice(found, QUIET + 2)]
+    left = [float((frame[LABELS[0]] == "Yes").sum()) for frame in islice(found, QUIET + 2)]
     return [exp(abs(log_odds(before, CUSTOMERS, now, CUSTOMERS))) for before, now in pairwise(left)]
 
 

@@ -22,10 +22,9 @@ from lockstep.registry import Registry
 from loopback.servers import ProgramMissing
 
 ROOT = Path(__file__).resolve().parents[1]
-DAGS = tuple(
-    f"{group}_{what}"
-    for group in ("churn", "biopsy")
-    for what in ("retrain", "promote", "release", "rollback", "resume")
+DAGS = (
+    *(f"churn_{what}" for what in ("retrain", "promote", "release", "rollback", "resume", "watch")),
+    *(f"biopsy_{what}" for what in ("retrain", "promote", "release", "rollback", "resume")),
 )
 
 

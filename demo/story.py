@@ -19,14 +19,15 @@ from demo.customers import Customers, one_of
 from demo.rest import Rest
 from demo.screen import Screen
 from demo.service import Decisions
+from demo.simulate import COMPETITOR_OPENS
 from demo.surroundings import StoryFailed, Surroundings
 from lockstep.registry import Registry, Stage, model_key
 
 __all__ = ["Story", "StoryFailed"]
 
 GROUP = "churn"
-RETRAIN, PROMOTE, RELEASE, ROLLBACK, RESUME = (
-    f"{GROUP}_{what}" for what in ("retrain", "promote", "release", "rollback", "resume")
+RETRAIN, PROMOTE, RELEASE, ROLLBACK, RESUME, WATCH = (
+    f"{GROUP}_{what}" for what in ("retrain", "promote", "release", "rollback", "resume", "watch")
 )
 TASK_TIMEOUT = 600.0  # seconds
 
@@ -63,6 +64,7 @@ class Story:
         self.experiments_change_nothing()
         second = self.second_release(first)
         self.and_back(first, second)
+        self.a_month_that_differs()
         for sentence in self._surroundings.at_the_end(self._registry.state()):
             self._screen.say(sentence)
 
@@ -152,6 +154,27 @@ class Story:
         self._check(len(on_hold) == 1, f"`lockstep gate {GROUP}` says that the group is on hold; it says:\n{told}")
         self._screen.say(f"{GROUP} is on hold: nothing of it is released until {RESUME} lifts that")
         self._screen.show(on_hold[0])
+
+    def a_month_that_differs(self) -> None:
+        """The month of the competitor arrives; the watching DAG says that it is time, and retraining starts at that."""
+        arrived = self._customers.arrive(self._folder, COMPETITOR_OPENS)
+        if arrived is None:
+            return  # one file is all the data there is
+        self._screen.title("7. A competitor opens: the new month is not what the group was trained on")
+        self._screen.say(f"{arrived} arrived in place of the month before")
+        known = {run.run_id for run in self._rest.runs(RETRAIN)}
+        self._rest.unpause(WATCH)  # a schedule starts when somebody lets it
+        self._run(WATCH, {}, f"{WATCH} looks at the data")
+        with self._screen.waiting(f"{RETRAIN} starts by itself"):
+            started = self._rest.wait_for_new_run(RETRAIN, known)
+        event = next(one for one in self._rest.asset_events() if one.name == f"{GROUP}_due")
+        self._check(started.run_id in event.created_runs, f"{RETRAIN} was started by an event of {GROUP}_due")
+        self._screen.say(f"{WATCH} took a snapshot, and said that {GROUP} is to be retrained:")
+        for answer in event.extra["answers"]:
+            self._screen.show(f"{'yes' if answer['met'] else 'no '} {answer['condition']}: {answer['says']}")
+        self._finished(started, "retraining on the new month")
+        self._screen.say(f"that started {RETRAIN}, which trained both models on {event.extra['snapshots'][0]}")
+        self._show_candidates(started)
 
     # ------------------------------------------------------------------------------------------------------ its means
 

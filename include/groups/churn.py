@@ -13,11 +13,16 @@ from lockstep import (
     Graph,
     Model,
     Threshold,
+    age,
+    any_of,
     at_least,
     by_hash,
     csv,
+    decision_rate_moves,
+    drift,
     precision_at_least,
     recall_at_least,
+    rows_added,
 )
 
 NUMBERS = ["tenure", "MonthlyCharges", "TotalCharges", "charge_growth"]
@@ -103,4 +108,7 @@ priority_call = Threshold("priority_call", model=churn, choose=recall_at_least(0
 calls = Api("calls", decides=[priority_call])
 offers = Api("offers", decides=[retention_offer], explains=[churn_reason], agrees_with=[calls])
 
-graph = Graph([offers, calls])
+graph = Graph(
+    [offers, calls],
+    retrain_when=any_of(drift(psi=0.2, columns="important"), age(days=30), rows_added(0.1), decision_rate_moves(0.05)),
+)

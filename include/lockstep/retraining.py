@@ -88,7 +88,7 @@ When = Simple | AnyOf | AllOf
 def drift(*, psi: float = 0.2, columns: str | Sequence[str] = IMPORTANT) -> Drifted:
     """Retrain where data drifts: a column's population stability index is `psi` or more, and surely not by chance.
 
-    A label counts where one of its shares moves by 0.05, too: it matters more, and its index hardly shows it.
+    A label counts where its odds drift, too (`Limits.odds`): it matters more, and its index hardly shows it.
 
     Args:
         psi: 0.2 is the rule of thumb of credit scoring, where a change asks for action.

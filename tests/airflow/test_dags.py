@@ -21,7 +21,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from groups import biopsy, churn
 from lockstep.errors import DeclarationError
-from lockstep_airflow import by_hand, release_dags
+from lockstep_airflow import by_hand, every, release_dags
 from lockstep_airflow.gate import GateTrigger
 
 WHATS = ("retrain", "promote", "release", "rollback", "resume")
@@ -66,7 +66,7 @@ def key(uri, group, poll=0.25):
 
 
 graphs = {"churn": churn.graph, "biopsy": biopsy.graph}
-dags = {dag_id: dag for graph in graphs.values() for dag_id, dag in release_dags(graph).items()}
+dags = release_dags(churn.graph, watch=every("@hourly")) | release_dags(biopsy.graph)
 light = "lockstep_airflow.approval" not in __import__("sys").modules
 approved = release_dags(biopsy.graph, approval=by_hand(assigned_users=["ada"], timeout=timedelta(days=3)))
 timed = release_dags(biopsy.graph, schedule="@daily")
@@ -232,12 +232,12 @@ def dags(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_group_has_six_dags(dags: dict[str, Any]) -> None:
-    """A release group has DAGs to retrain, promote, release and roll back, to stop and to go on, named after it."""
+    """A release group has DAGs to retrain, promote, release and roll back, to stop and go on; asked, one to watch."""
     assert set(dags) == {
         f"{group}_{what}"
         for group in ("churn", "biopsy")
         for what in ("retrain", "promote", "release", "rollback", "hold", "resume")
-    }
+    } | {"churn_watch"}
     assert all(dag["tags"] == sorted(["lockstep", name.partition("_")[0]]) for name, dag in dags.items())
     assert not any(dag["catchup"] for dag in dags.values())
 
@@ -262,6 +262,7 @@ def test_tasks_of_churn(dags: dict[str, Any]) -> None:
     assert dags["churn_release"]["tasks"] == {"gate": ["diff"], "diff": ["release"], "release": []}
     assert dags["churn_rollback"]["tasks"] == {"rollback": []}
     assert dags["churn_resume"]["tasks"] == {"resume": []}
+    assert dags["churn_watch"]["tasks"] == {"look_customers": ["due"], "due": []}
 
 
 def test_a_release_that_a_person_approves(described: dict[str, Any]) -> None:
@@ -305,17 +306,19 @@ def test_tasks_of_biopsy(dags: dict[str, Any]) -> None:
 
 
 def test_what_moves_stages_runs_once_at_a_time(dags: dict[str, Any]) -> None:
-    """At most one run of a group promotes, releases or rolls back at a time; tasks are tried three times."""
+    """At most one run of a group promotes, releases or rolls back at a time, or retrains where it is said to be due."""
     single = {name for name, dag in dags.items() if dag["active"] == 1}
-    assert single == {name for name in dags if not name.endswith("retrain")}
+    assert single == set(dags) - {"biopsy_retrain"}
     assert all(dag["retries"] == [2] for dag in dags.values())
 
 
 def test_a_promotion_wakes_only_the_release(dags: dict[str, Any]) -> None:
-    """The release DAG is woken by its group's staging asset, which promotions alone write; no other DAG is woken."""
+    """The release DAG is woken by its group's staging asset, which promotions alone write; retraining by `due`."""
     assert {name: dag["schedule"] for name, dag in dags.items() if dag["schedule"]} == {
         "churn_release": ["x-lockstep://staging/churn"],
         "biopsy_release": ["x-lockstep://staging/biopsy"],
+        "churn_retrain": ["x-lockstep://due/churn"],
+        "churn_watch": "@hourly",
     }
     writers = {
         f"{name}.{task}"
@@ -340,19 +343,21 @@ def test_assets_carry_the_graph(described: dict[str, Any]) -> None:
             for uri in outlets:
                 made.setdefault(uri.rpartition("/")[2], set()).update(dag["inlets"][task])
     assert all(uri.startswith("x-lockstep://") for uri in uris)
-    by_name = {uri.rpartition("/")[2]: uri for uri in uris if "staging" not in uri}
+    by_name = {uri.rpartition("/")[2]: uri for uri in uris if "/staging/" not in uri and "/due/" not in uri}
     for node, parents in described["edges"].items():
         assert {by_name[parent] for parent in parents} <= made[node], node
 
 
 def test_tasks_link_to_what_they_made(dags: dict[str, Any]) -> None:
     """Every task that makes a version links to its page, and one that may wait for a cloud, to its job."""
-    clouds = {"snapshot": "Dataflow job", "train": "Vertex AI job"}
+    clouds = {"snapshot": "Dataflow job", "look": "Dataflow job", "train": "Vertex AI job"}
     for dag in dags.values():
         for task, links in dag["links"].items():
             cloud = clouds.get(task.rpartition(".")[2].partition("_")[0])
             assert links == (
-                [] if task in ("gate", "diff", "hold", "resume") else ["Lockstep version", *filter(None, [cloud])]
+                []
+                if task in ("gate", "diff", "hold", "resume", "due")
+                else ["Lockstep version", *filter(None, [cloud])]
             ), task
 
 
@@ -420,9 +425,9 @@ def parsed(run_program: Program, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 def test_the_projects_dag_files_are_fine(parsed: tuple[dict[str, Any], Path]) -> None:
-    """Airflow finds the DAGs of both groups, and two of upkeep, in the project's files: no error, no warning."""
+    """Airflow finds the DAGs of both groups, one that watches, and two of upkeep: no error, no warning."""
     found, _ = parsed
-    assert len(found["dags"]) == 12 + 2
+    assert len(found["dags"]) == 12 + 1 + 2
     assert found["errors"] == {}
     assert found["warnings"] == []
 

@@ -24,9 +24,9 @@ DAG_FILE = """
 from datetime import timedelta
 
 from groups.churn import graph
-from lockstep_airflow import by_hand, release_dags
+from lockstep_airflow import by_hand, every, release_dags
 
-dags = release_dags(graph, approval=by_hand())
+dags = release_dags(graph, approval=by_hand(), watch=every("@yearly"))
 for dag in dags.values():
     for task in dag.tasks:
         task.retry_delay = timedelta(0)

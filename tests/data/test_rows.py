@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lockstep.data.rows import REASON, Parsed, dtype_of, parse_rows
+from lockstep.data.rows import REASON, Parsed, dtype_of, kinds_of, parse_rows
 from lockstep.declare import Column
 from lockstep.errors import DataError
 
@@ -216,3 +216,17 @@ def test_floats_survive(values: list[float]) -> None:
     """A finite float comes through unchanged, to the last bit, whether it comes typed or as text."""
     assert parse_one("float", values).good["c"].to_list() == values
     assert parse_one("float", [repr(value) for value in values]).good["c"].to_list() == values
+
+
+def test_kinds_of_reasons_tell_nothing_of_a_cell() -> None:
+    """Rows with one fault are of one kind, whatever quotes stand in their cells or in a column's name."""
+    schema = {'the "n"': Column("int", nullable=False), "day": Column("date", nullable=True)}
+    cells = ["7", "", 'a"b', '"; day: "', "x; y", "“”", '"']
+    bad = parse_rows(pl.DataFrame({'the "n"': cells, "day": ["2024-01-01", '1"', '"', *[""] * 4]}), schema).bad
+    told = f'the "n": … is not an int; day: … is not {A_DATE}'
+    assert kinds_of(bad, schema).to_list() == [
+        f'the "n": blank, an int is needed; day: … is not {A_DATE}',
+        told,
+        *['the "n": … is not an int'] * 4,
+    ]
+    assert bad[REASON][1] == f'the "n": "a"b" is not an int; day: """ is not {A_DATE}'

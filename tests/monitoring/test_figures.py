@@ -115,6 +115,14 @@ def test_two_proportions(part: int, other: int) -> None:
         assert found == 1
 
 
+@given(st.integers(0, 300), st.integers(0, 400))
+def test_log_odds(part: int, other: int) -> None:
+    """The factor is scipy's sample odds ratio, of counts that have half a row more each."""
+    table = np.asarray([[other, 400 - other], [part, 300 - part]])
+    doubled = stats.contingency.odds_ratio(2 * table + 1, kind="sample").statistic  # as whole numbers; the ratio stays
+    assert figures.log_odds(part, 300, other, 400) == pytest.approx(math.log(doubled))
+
+
 def test_cohens_h() -> None:
     """The effect size of Cohen's own examples."""
     assert figures.cohens_h(0.5, 0.5) == 0

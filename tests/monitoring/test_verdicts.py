@@ -43,7 +43,7 @@ def test_a_million_rows_do_not_alarm_for_nothing(dice: np.random.Generator) -> N
 
 
 def test_what_is_far_and_sure_has_drifted(dice: np.random.Generator) -> None:
-    """A column that moves by half a deviation has drifted, and so has a label whose share moves by five points."""
+    """A column that moves by half a deviation has drifted, and so has a label whose odds grow by two fifths."""
     report = held(rows(dice, 4_000), rows(dice, 4_000, shift=0.6, yes=0.38, start=5_000))
     assert report.verdict is Verdict.DRIFT
     assert {column.name: column.verdict for column in report.columns} == {
@@ -54,6 +54,33 @@ def test_what_is_far_and_sure_has_drifted(dice: np.random.Generator) -> None:
     assert report.says == "What is new (4000 rows) is not what the reference was: label label; column x."
     assert "above" in report.column("x").says
     assert report.column("x").says.startswith("Column x has drifted: ")
+
+
+def test_a_rare_label_that_doubles_has_drifted() -> None:
+    """From two of a hundred to four is drift of the label, either way, and from two to a tenth more is none."""
+    dice = np.random.default_rng(1)
+    many = {yes: rows(dice, 20_000, yes=yes, start=int(yes * 1e6)) for yes in (0.02, 0.022, 0.04)}
+    assert held(many[0.02], many[0.022]).column("label").verdict is Verdict.QUIET
+    found = held(many[0.02], many[0.04])
+    assert (found.verdict, found.column("label").verdict) == (Verdict.DRIFT, Verdict.DRIFT)
+    assert "(odds × 1.88, " in found.column("label").says
+    assert "(odds × 0.53, " in held(many[0.04], many[0.02]).column("label").says
+    assert held(many[0.02], many[0.04], odds=3.0).verdict is Verdict.QUIET
+
+
+def test_the_class_that_changes_most_surely_is_named(dice: np.random.Generator) -> None:
+    """Of several classes it is the one that grew for no chance, though another one's share changes by more points."""
+    shares = ([0.48, 0.5, 0.01, 0.01], [0.49, 0.48, 0.02, 0.01])
+    sides = [
+        rows(dice, 4_000, start=start).with_columns(
+            label=pl.Series(
+                np.repeat(["large", "larger", "rare", "other"], np.rint(4_000 * np.asarray(share)).astype(int))
+            )
+        )
+        for start, share in zip((0, 5_000), shares, strict=True)
+    ]
+    says = held(*sides).column("label").says
+    assert says.startswith("Label label has drifted: rare went from 1.0 % of the rows to 2.0 % (odds × 2.0")
 
 
 def test_what_moves_some_is_worth_a_look(dice: np.random.Generator) -> None:
@@ -136,6 +163,7 @@ def test_columns_of_one_side_are_named(dice: np.random.Generator) -> None:
         ({"psi": float("nan")}, "Limits: psi=nan is no limit; it is above 0, and any number."),
         ({"psi": -1.0}, "Limits: psi=-1.0 is no limit; it is above 0, and any number."),
         ({"moved": 0.3}, "Limits: moved=0.3 is above psi=0.2, but what drifts has moved; lower it."),
+        ({"odds": 1.0}, "Limits: odds=1.0 is no limit; it is above 1, and any number."),
         ({"rows": 5}, "Limits: rows=5 is too few; it is 20 or more."),
         ({"important": 1.0}, "Limits: important=1.0 is a share: 0 or more, and below 1."),
     ],

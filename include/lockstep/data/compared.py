@@ -2,7 +2,7 @@
 
 Rules:
 - Memory does not grow with the number of rows: the buckets of one snapshot are held against those of the other, one
-  after the other, since a key is in the same bucket in both, or in one half of it.
+  after the other, since a key is in the same bucket in both, or in one half of it; and of a bucket, a column at a time.
 - Of the rows only keys are shown, a few of them. Of columns that are declared private, nothing is shown: neither their
   names nor their values; what changes in them is counted together.
 - Values of a column whose type has changed are not compared: that is told of the column.
@@ -27,6 +27,7 @@ KEYS_SHOWN: Final = 5
 _REASONS_SHOWN: Final = 5
 PRIVATE: Final = "(private columns)"
 _PART: Final = "part-"
+_OLD, _NEW = "\0old", "\0new"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,10 +151,29 @@ def snapshot_diff(
     is_retyped = (
         before["columns"][key] != after["columns"][key]
     )  # its text, of which the hash is made, tells the bucket
+    as_text = key if is_retyped else None
     with told_if_removed(registry.state, old), told_if_removed(registry.state, new):
         for pair in _pairs(registry, sides[0][1], sides[1][1]):
-            count.add(*(rows.cast({key: pl.String}) if is_retyped and rows.width else rows for rows in pair))
+            count.add(*(_Bucket(files=files, as_text=as_text) for files in pair))
     return _result(old.ref, new.ref, before, after, count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bucket:
+    """The rows of a bucket as Parquet files, read by the column; the one named `as_text` is read as text."""
+
+    files: Sequence[bytes]
+    as_text: str | None
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """Column → type."""
+        return dict(pl.read_parquet_schema(io.BytesIO(self.files[0])))
+
+    def read(self, name: str) -> pl.Series:
+        """One column."""
+        parts = [pl.read_parquet(io.BytesIO(file), columns=[name]) for file in self.files]
+        column = pl.concat(parts).to_series()
+        return column.cast(pl.String) if name == self.as_text else column
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,29 +188,35 @@ class _Counted:
     unchanged: int = 0
     values: Counter[str] = field(default_factory=Counter)
 
-    def add(self, old: pl.DataFrame, new: pl.DataFrame) -> None:
-        """Count the rows of a bucket of both; where one has none of it, its frame has no column."""
-        if not old.width or not new.width:
-            rows, into = (new, self.added) if new.width else (old, self.removed)
-            if rows.width:
-                self._count(into, rows[self.key])
+    def add(self, old: "_Bucket", new: "_Bucket") -> None:
+        """Count the rows of a bucket of both."""
+        if not old.files or not new.files:
+            rows, into = (new, self.added) if new.files else (old, self.removed)
+            if rows.files:
+                self._count(into, rows.read(self.key))
             return
-        self._count(self.added, new.join(old, on=self.key, how="anti")[self.key].sort())
-        self._count(self.removed, old.join(new, on=self.key, how="anti")[self.key].sort())
-        common = [name for name in old.columns if name != self.key and old.schema[name] == new.schema.get(name)]
-        both = old.select(self.key, *common).join(new.select(self.key, *common), on=self.key, suffix="\0")
-        differs = both.select(
-            self.key, *(pl.col(name).ne_missing(pl.col(f"{name}\0")).alias(name) for name in common)
-        ).sort(self.key)
-        any_differs = differs.select(pl.any_horizontal(False, *map(pl.col, common))).to_series()  # noqa: FBT003
-        self._count(self.changed, differs.filter(any_differs)[self.key])
-        self.unchanged += int((~any_differs).sum())
-        hidden = [name for name in common if name in self.private]
+        one, other = (
+            pl.DataFrame({self.key: rows.read(self.key)}).with_row_index(place)
+            for rows, place in ((old, _OLD), (new, _NEW))
+        )
+        self._count(self.added, other.join(one, on=self.key, how="anti")[self.key])
+        self._count(self.removed, one.join(other, on=self.key, how="anti")[self.key])
+        both, was, now = one.join(other, on=self.key), old.schema(), new.schema()
+        common = [name for name in was if name != self.key and was[name] == now.get(name)]
+        any_differs = pl.repeat(value=False, n=both.height, eager=True)
+        hidden = any_differs
         for name in common:
-            if name not in self.private:
-                self.values[name] += int(differs[name].sum())
-        if hidden:
-            self.values[PRIVATE] += int(differs.select(pl.any_horizontal(hidden)).to_series().sum())
+            pair = pl.DataFrame({_OLD: old.read(name).gather(both[_OLD]), _NEW: new.read(name).gather(both[_NEW])})
+            differs = pair.select(pl.col(_OLD).ne_missing(pl.col(_NEW))).to_series()
+            any_differs |= differs
+            if name in self.private:
+                hidden |= differs
+            else:
+                self.values[name] += int(differs.sum())
+        self._count(self.changed, both[self.key].filter(any_differs))
+        self.unchanged += int((~any_differs).sum())
+        if any(name in self.private for name in common):
+            self.values[PRIVATE] += int(hidden.sum())
 
     def _count(self, into: Rows, keys: pl.Series) -> None:
         into.add(keys)
@@ -245,25 +271,19 @@ def _read(registry: Registry, version: Version[SnapshotTaken]) -> tuple[dict[str
 
 def _pairs(
     registry: Registry, old: Mapping[int, ObjectRef], new: Mapping[int, ObjectRef]
-) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+) -> Iterator[tuple[list[bytes], list[bytes]]]:
     """The rows of both snapshots that can have keys in common, bucket by bucket of the one that has fewer."""
     buckets = min(_at_least(old), _at_least(new))
     for bucket in range(buckets):
         yield (
-            _rows(registry, [ref for number, ref in sorted(old.items()) if number % buckets == bucket]),
-            _rows(registry, [ref for number, ref in sorted(new.items()) if number % buckets == bucket]),
+            [registry.objects.get(ref) for number, ref in sorted(old.items()) if number % buckets == bucket],
+            [registry.objects.get(ref) for number, ref in sorted(new.items()) if number % buckets == bucket],
         )
 
 
 def _at_least(parts: Mapping[int, ObjectRef]) -> int:
     """A number of buckets that divides the one of a snapshot: equal, if its last parts are not all empty."""
     return max(buckets_of(0), 1 << max(parts, default=0).bit_length())
-
-
-def _rows(registry: Registry, parts: Sequence[ObjectRef]) -> pl.DataFrame:
-    if not parts:
-        return pl.DataFrame()
-    return pl.concat([pl.read_parquet(io.BytesIO(registry.objects.get(ref))) for ref in parts])
 
 
 def _plain(key: Any) -> Any:  # noqa: ANN401  whatever a key may be

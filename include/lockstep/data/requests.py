@@ -18,7 +18,7 @@ import polars as pl
 
 from lockstep.data.bucket import clean_rows, turns_of
 from lockstep.data.reading import chunks_of, shards_of
-from lockstep.data.rows import REASON, parse_rows
+from lockstep.data.rows import REASON, kinds_of, parse_rows
 from lockstep.data.sources import InputFile, find_files
 from lockstep.declare import Column, Dataset
 from lockstep.errors import DataError, UsageError
@@ -59,7 +59,7 @@ class Requests:
         source = Source("csv" if self.file.path.endswith(_CSV) else "parquet", self.file.path)
         for shard in shards_of(source, self.file, "requests"):
             for rows in chunks_of(source, shard):
-                self.left_out.update(_kinds(rows.ragged[REASON]))
+                self.left_out.update(_counts(rows.ragged[REASON]))
                 yield rows.frame.drop("_file", _PLACE)
 
 
@@ -101,7 +101,7 @@ def cleaned_requests(
         numbered = _with_keys(raw, dataset.key, schema, first)
         first += raw.height
         parsed = parse_rows(_with_columns(numbered, [name for name in schema if name in labels]), schema)
-        left_out.update(_kinds(parsed.bad[REASON]))
+        left_out.update(_counts(kinds_of(parsed.bad, schema)))
         good = parsed.good.drop(_PLACE)
         for turn in turns_of(good[dataset.key].to_list()):
             rows = good[turn]
@@ -125,9 +125,8 @@ def _with_columns(rows: pl.DataFrame, names: Collection[str]) -> pl.DataFrame:
     return rows.with_columns(pl.lit(None, dtype=pl.String).alias(name) for name in names if name not in rows.columns)
 
 
-def _kinds(reasons: pl.Series) -> dict[str, int]:
-    """How often each reason is given; what stands between quotes is left away, since every row may have its own."""
-    return dict(reasons.str.replace_all(r'"[^"]*"', "…").value_counts().rows())
+def _counts(reasons: pl.Series) -> dict[str, int]:
+    return dict(reasons.value_counts().rows())
 
 
 def _json_lines(path: str, schema: Mapping[str, Column]) -> Iterator[pl.DataFrame]:

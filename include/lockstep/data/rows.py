@@ -79,6 +79,20 @@ def parse_rows(rows: pl.DataFrame, schema: Mapping[str, Column]) -> Parsed:
     return Parsed(good=clear, bad=judged.bad)
 
 
+def kinds_of(bad: pl.DataFrame, schema: Mapping[str, Column]) -> pl.Series:
+    """Why each row of `Parsed.bad` can't be used, without what stands in it: many rows have one reason in common.
+
+    It is told by the cells, not by the text of the reason, in which a quote may be of a cell or of a column's name.
+    """
+    said = []
+    for name, column in schema.items():
+        cell, noun = pl.col(name), _NOUNS[column.kind]
+        is_wrong = _PARSERS[column.kind](cell).is_null() & (cell.is_not_null() | (not column.nullable))
+        blank, other = pl.lit(f"{name}: blank, {noun} is needed"), pl.lit(f"{name}: … is not {noun}")
+        said.append(pl.when(is_wrong).then(pl.when(cell.is_null()).then(blank).otherwise(other)))
+    return bad.select(pl.concat_str(said, separator="; ", ignore_nulls=True).alias(REASON)).to_series()
+
+
 def _unclear(rows: pl.DataFrame, quick: pl.DataFrame, schema: Mapping[str, Column]) -> pl.Series:
     """Which rows have a cell that the quick way made nothing of, and that may not be blank, or is not."""
     found = pl.repeat(value=False, n=rows.height, eager=True)

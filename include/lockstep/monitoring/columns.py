@@ -64,6 +64,18 @@ class Distances:
         return float(np.abs(shares[:, 0] - shares[:, 1]).max())
 
 
+def surest(bins: Sequence[Bin]) -> Bin:
+    """Of bins with rows on both sides, the one whose share changes most surely, by its two-proportions test."""
+    whole, of = (round(sum(side)) for side in zip(*((one.reference, one.current) for one in bins), strict=True))
+
+    def sureness(one: Bin) -> tuple[float, float, str]:  # rounded, since both shares of a pair change alike
+        p = figures.two_proportions(round(one.reference), whole, round(one.current), of)
+        odds = figures.log_odds(one.reference, whole, one.current, of)
+        return -float(f"{p:.6g}"), round(abs(odds), 6), one.label
+
+    return max(bins, key=sureness)
+
+
 def compare(reference: Summary, current: Summary) -> Distances:
     """Hold two summaries of one kind, each of a row at least, against each other.
 

@@ -172,6 +172,18 @@ def two_proportions(part: int, whole: int, other: int, of: int) -> float:
     return math.erfc(abs(part / whole - other / of) / spread / math.sqrt(2)) if spread else 1.0
 
 
+def log_odds(part: float, whole: float, other: float, of: float) -> float:
+    """The logarithm of the factor by which the odds of a share change, with half a row added to each count.
+
+    By that, the probabilities of a calibrated model are off where only a class has become more or less common, and its
+    features within each class are as they were. Sources: J. B. S. Haldane, The estimation and significance of the
+    logarithm of a ratio of frequencies, Ann. Hum. Genet. 20 (1956) 309-311; M. Saerens, P. Latinne, C. Decaestecker,
+    Adjusting the outputs of a classifier to new a priori probabilities, Neural Computation 14 (2002) 21-41.
+    """
+    before, now = ((one + _HALF) / (every - one + _HALF) for one, every in ((part, whole), (other, of)))
+    return math.log(now / before)
+
+
 def cohens_h(one: float, other: float) -> float:
     """The effect size of two shares: the difference of their arcsines; 0.2 is small, 0.5 medium, 0.8 large.
 

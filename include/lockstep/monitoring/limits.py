@@ -3,9 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from lockstep.errors import DeclarationError, UsageError
+
+_RANGES: Final = (
+    ("alpha", 0, 1),
+    ("rate", 0, 1),
+    ("auc", 0.5, 1),
+    ("psi", 0, None),
+    ("moved", 0, None),
+    ("odds", 1, None),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +26,9 @@ class Limits:
         psi: a column or a score drifts from this population stability index on; 0.2 is the rule of thumb of credit
             scoring, where a change asks for action.
         moved: from here on it has moved, which is worth a look; there, 0.1.
-        rate: decisions and labels drift where a share moves by this much: 0.05 are five of a hundred.
+        rate: decisions drift where a share moves by this much: 0.05 are five of a hundred.
+        odds: labels drift where the odds of a class change by this factor, up or down: at 1.2 by 4.5 points of a
+            share of a half, 3.6 of a quarter, a fifth of a rare one; by so much a calibrated model is off.
         auc: the whole drifts where a classifier tells old rows from new ones this well; 0.5 is guessing.
         rows: a figure is given from so many rows on each side.
         important: a column that has a smaller share of what production's models look at moves, but doesn't drift, for
@@ -30,6 +41,7 @@ class Limits:
     psi: float = 0.2
     moved: float = 0.1
     rate: float = 0.05
+    odds: float = 1.2
     auc: float = 0.7
     rows: int = 200
     important: float = 0.02
@@ -37,7 +49,7 @@ class Limits:
     scored: int = 20_000
 
     def __post_init__(self) -> None:
-        for name, low, high in (("alpha", 0, 1), ("rate", 0, 1), ("auc", 0.5, 1), ("psi", 0, None), ("moved", 0, None)):
+        for name, low, high in _RANGES:
             value = getattr(self, name)
             if not isfinite(value) or value <= low or (high is not None and value >= high):
                 to = f"below {high}" if high is not None else "any number"

@@ -5,14 +5,17 @@ Rules:
   below `alpha`. Either alone is no alarm: small samples lie far apart by chance, large ones are surely different.
 - p values are corrected by Holm's procedure: an alarm is raised by any one figure, so it is the chance of one false
   alarm among all that has to be small. (Benjamini and Hochberg's would bound the share of false ones among the alarms.)
+- A label's limit is in odds, since a model's probabilities are off by so much: from 2 to 4 % is far, though two points.
 - Columns that production's models hardly look at don't make the dataset drift; labels, scores and decisions always do.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import exp
 from typing import Final, TypeVar
 
-from lockstep.monitoring.figures import holm
+from lockstep.monitoring.columns import surest
+from lockstep.monitoring.figures import holm, log_odds
 from lockstep.monitoring.limits import Limits
 from lockstep.monitoring.report import ClassifierDrift, ColumnDrift, DecisionDrift, DriftReport, Judged, Role, Verdict
 
@@ -57,9 +60,12 @@ def _column(column: ColumnDrift, limits: Limits) -> ColumnDrift:
         return _untested(column, name, column.rows, limits)
     is_sure = column.p_corrected < limits.alpha
     is_rate = column.role is Role.LABEL and column.kind == "words"
-    far, some = (limits.rate, limits.rate) if is_rate else (limits.psi, limits.moved)
-    distance = (column.moved or 0.0) if is_rate else column.psi
+    far, some, distance = limits.psi, limits.moved, column.psi
     size = f"PSI {column.psi:.3f}, p {_p(column.p_corrected)}"
+    if is_rate:
+        odds = _odds_of(column)
+        far, some, distance = limits.odds, limits.odds, max(odds, 1 / odds)
+        size = f"odds × {odds:.2f}, {size}"
     if distance >= far and is_sure:
         verdict, word = Verdict.DRIFT, "has drifted"
     elif distance >= some and is_sure:
@@ -71,6 +77,13 @@ def _column(column: ColumnDrift, limits: Limits) -> ColumnDrift:
     return _said(column, verdict, f"{name} {word}: {_how(column)} ({size}).")
 
 
+def _odds_of(label: ColumnDrift) -> float:
+    """The factor by which the odds of a class change, of the one whose share changes most surely."""
+    found = surest(label.bins)
+    whole, of = (sum(side) for side in zip(*((one.reference, one.current) for one in label.bins), strict=True))
+    return exp(log_odds(found.reference, whole, found.current, of))
+
+
 def _how(column: ColumnDrift) -> str:
     """What changed most, in words."""
     new = column.figures.get("unseen_share", 0.0)
@@ -78,7 +91,11 @@ def _how(column: ColumnDrift) -> str:
         return f"{_percent(new)} of the rows have a value that was not there before, as {column.unseen[0]!r}"
     totals = [sum(side) for side in zip(*((one.reference, one.current) for one in column.bins), strict=True)]
     shares = [(one.reference / totals[0], one.current / totals[1], one.label) for one in column.bins]
-    before, now, label = max(shares, key=lambda one: (round(abs(one[1] - one[0]), 9), one[2]))
+    if column.role is Role.LABEL and column.kind == "words":
+        named = surest(column.bins).label
+        before, now, label = next(one for one in shares if one[2] == named)
+    else:
+        before, now, label = max(shares, key=lambda one: (round(abs(one[1] - one[0]), 9), one[2]))
     return f"{label} went from {_percent(before)} of the rows to {_percent(now)}"
 
 

@@ -1,18 +1,16 @@
-"""Which columns a model looks at, and how its scores are spread: what a manifest keeps of a model for later looks.
+"""Which columns a model looks at: what its manifest keeps of that for later looks.
 
 Rules:
 - Importance is that of permutation: how much worse the model gets where a column's values are dealt out anew. It is
   measured on rows that the model was not trained on, the same for the same model and rows.
 - Columns are those of the dataset. What a model builds on others' predictions counts through the columns that these
   look at, which is why scikit-learn's own function, which deals out the features of one estimator, is not what is used.
-- The spread of scores is exact, and its size does not depend on the number of rows.
 """
 
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from lockstep.declare import Task
 from lockstep.training.predictor import Predictor
@@ -21,9 +19,6 @@ IMPORTANCE: Final = "importance"  # the key in the manifest
 _ROWS: Final = 2_000  # on which importance is measured
 _TIMES: Final = 3  # that each column is dealt out anew
 _LEAST: Final = 1e-12
-_MOST_CLASSES: Final = 10
-_BINARY: Final = 2
-_STEPS: Final = 100  # between least and greatest
 
 
 def importance_of(model: Predictor, target: str, rows: pl.DataFrame) -> dict[str, float] | None:
@@ -57,30 +52,6 @@ def importance_of(model: Predictor, target: str, rows: pl.DataFrame) -> dict[str
 def features_of(model: Predictor) -> set[str]:
     """The columns that a model looks at, itself or through those that it builds on."""
     return set(model.features).union(*(features_of(above) for above in model.upstream))
-
-
-def spread_of(classes: tuple[Any, ...], scores: NDArray[np.float64]) -> dict[str, Any]:
-    """How scores are spread: rows, mean, deviation, and 101 quantiles from the least to the greatest.
-
-    Of two classes, the probability of the second; of more, of each of the first ten; of a regression, the value.
-
-    Args:
-        classes: in the order of the columns of `scores`; empty for a regression.
-        scores: probabilities (shape n × classes) or values (shape n × 1); one row at least.
-    """
-    if len(classes) <= _BINARY:
-        return {str(classes[-1]) if classes else "value": _spread(scores[:, -1])}
-    return {str(label): _spread(scores[:, place]) for place, label in enumerate(classes[:_MOST_CLASSES])}
-
-
-def _spread(values: NDArray[np.float64]) -> dict[str, Any]:
-    at = np.quantile(values, np.linspace(0, 1, _STEPS + 1), method="inverted_cdf")
-    return {
-        "rows": len(values),
-        "mean": float(values.mean()),
-        "deviation": float(values.std()),
-        "quantiles": [float(value) for value in at],
-    }
 
 
 def _loss(model: Predictor, target: str, rows: pl.DataFrame) -> float:

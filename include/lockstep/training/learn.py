@@ -18,8 +18,8 @@ from lockstep.errors import TrainingError
 from lockstep.training.evaluate import evaluate
 from lockstep.training.features import Lesson, make_features
 from lockstep.training.fit import fit
-from lockstep.training.importance import spread_of
 from lockstep.training.predictor import Predictor
+from lockstep.training.spread import spread_of
 from lockstep.training.storage import dump, load
 
 _CHECKED_ROWS: Final = 1000

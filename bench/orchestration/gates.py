@@ -8,8 +8,7 @@ Rules:
 - By hand: a gate that waits is not brought there by a worker, who needs seconds for each; `place.py` makes the run, the
   deferred task and its trigger by Airflow's own classes. What is measured begins behind that.
 - The peer of the gates is the same gate without a shared reader: what a deferrable sensor written by hand does. Both
-  wait with the same pause between two looks, one after the other, in the same triggerer. A third round lets the peer
-  look every ten seconds only.
+  wait with the same pause between two looks, one after the other, in the same triggerer.
 - Waking: some groups are promoted by the core; the clock runs from the promotion's entry to the moment when
   Airflow's database says that the gate does not wait any more, and on to the release's entry, which a worker writes.
 """
@@ -48,9 +47,8 @@ OF_A_FILE, SMALL_OF_A_FILE = 50, 10
 WOKEN, SMALL_WOKEN = 10, 2
 PROBES, SMALL_PROBES = 10, 2
 WARM_UP: Final = 8  # probes: every process of the workers has run a task
-SECONDS, SMALL_SECONDS = 30.0, 5.0  # of waiting that are measured
+SECONDS, SMALL_SECONDS = 15.0, 5.0  # of waiting that are measured
 POLL: Final = 0.25  # as GateSensor has it
-SELDOM: Final = 10.0  # the third round's
 ORIGIN: Final = Origin(by="bench")
 MIB: Final = 1024.0 * 1024.0
 OURS, PEER = "lockstep_airflow.gate.GateTrigger", "bench_gates.OwnReader"
@@ -116,11 +114,11 @@ def run(*, small: bool) -> Report:
             empty = services.probe(probes)
             parsed = _parsed(services, folder, groups, SMALL_OF_A_FILE if small else OF_A_FILE)
             sides, full = {}, empty
-            for side, trigger, poll in (("ours", OURS, POLL), ("peer", PEER, POLL), ("seldom", PEER, SELDOM)):
+            for side, trigger in (("ours", OURS), ("peer", PEER)):
                 with _variables(server.environment()):
                     promotions = _prepared(Registry.open(f"{server.root}/{side}"), folder, woken)
                     before = services.size()
-                    services.place(side, f"{server.root}/{side}", trigger, poll, groups)
+                    services.place(side, f"{server.root}/{side}", trigger, POLL, groups)
                     sides[side] = _measured(
                         services, relay, side, seconds=seconds, groups=groups, promotions=promotions, before=before
                     )
@@ -190,30 +188,37 @@ def _measured(
     passed = time.monotonic() - began
     used = (services.processor("airflow-triggerer") - processor) / passed
     asked, grown = (len(relay.seen) - requests) / passed, services.size() - before
-    woken = [_woken(services, run, place, wake) for place, wake in enumerate(promotions)]
+    opened = [_opened(services, run, place, wake) for place, wake in enumerate(promotions)]
     return Waiting(
         processor=used,
         requests=asked,
         until_all_wait=until_all_wait,
         grown=grown,
-        woken=[seconds for seconds, _ in woken],
-        released=[seconds for _, seconds in woken],
+        woken=[seconds for _, seconds, _ in opened],
+        released=[
+            _released(registry, f"group_{number_of(place)}", promoted)
+            for place, (promoted, _, registry) in enumerate(opened)
+        ],
     )
 
 
-def _woken(services: House, run: str, place: int, wake: Callable[[], tuple[datetime, Registry]]) -> tuple[float, float]:
-    """Seconds from a promotion's entry until the gate of that group waits no more, and until its release's entry."""
+def _opened(
+    services: House, run: str, place: int, wake: Callable[[], tuple[datetime, Registry]]
+) -> tuple[datetime, float, Registry]:
+    """Promote a group: when its entry was written, and seconds from there until its gate waits no more."""
     promoted, registry = wake()
     query = "SELECT count(*) FROM task_instance WHERE dag_id = %s AND run_id = %s AND state = 'deferred'"
     until(lambda: not services.count(query, f"group_{number_of(place)}_release", run), "the gate opens", pause=0.02)
-    woken = (datetime.now(UTC) - promoted).total_seconds()
-    until(lambda: bool(registry.state().releases.get(f"group_{number_of(place)}")), "the group is released")
-    (released,) = [
-        entry.at
-        for entry in registry.log.entries()
-        if isinstance(entry.fact, Released) and entry.fact.group == f"group_{number_of(place)}"
-    ]
-    return woken, (released - promoted).total_seconds()
+    return promoted, (datetime.now(UTC) - promoted).total_seconds(), registry
+
+
+def _released(registry: Registry, group: str, promoted: datetime) -> float:
+    """Seconds from a promotion's entry to that of the release."""
+    until(lambda: bool(registry.state().releases.get(group)), f"{group} is released")
+    released = next(
+        entry.at for entry in registry.log.entries() if isinstance(entry.fact, Released) and entry.fact.group == group
+    )
+    return (released - promoted).total_seconds()
 
 
 def _prepared(registry: Registry, folder: Path, groups: int) -> list[Callable[[], tuple[datetime, Registry]]]:
@@ -264,7 +269,7 @@ def _declared(folder: Path, number: str) -> Graph:
 
 
 def _report(groups: int, parsed: Parsed, probed: tuple[Probed, Probed], sides: dict[str, Waiting]) -> Report:
-    ours, peer, seldom = sides["ours"], sides["peer"], sides["seldom"]
+    ours, peer = sides["ours"], sides["peer"]
     empty, full = probed
 
     def row(what: str, figure: Callable[[Waiting], float], unit: str) -> Row:
@@ -293,15 +298,9 @@ def _report(groups: int, parsed: Parsed, probed: tuple[Probed, Probed], sides: d
         Aim(what="requests a second for all gates", value=ours.requests, at_most=2.5 / POLL, unit="1/s"),
         Aim(what="median until a gate is open", value=median(ours.woken), at_most=2.0, unit="s"),
     ]
-    note = (
-        f"the peer with a look every {SELDOM:g} s: {seldom.requests:.1f} requests a second,"
-        f" {seldom.processor:.2f} s/s of the processor, gate open after {median(seldom.woken):.1f} s (median),"
-        f" {percentile(seldom.woken, 0.9):.1f} s (p90)"
-    )
     return Report(
         title=f"{groups} release groups; their gates wait in one triggerer",
         peer="the same gates, each with a reader of its own; for an empty task, before the groups came",
         rows=rows,
         aims=aims,
-        notes=[note],
     )

@@ -11,7 +11,7 @@ Rules:
 - Where the rest goes: along the tasks of the path, from Airflow's database. Within tasks: what they took beyond pure
   computation, that is a new process, imports, reading the DAG file, talking to the API server, and others on the same
   cores. Between tasks: from the end of one to the start of the next.
-- The first rounds warm up (workers, caches) and do not count. Registry and MLflow lie on the same local disk.
+- A first round warms up (workers, caches) and does not count. Registry and MLflow lie on the same local disk.
 """
 
 import os
@@ -35,9 +35,9 @@ from lockstep.registry import Origin, Registry, Released
 from lockstep.release import gate, promote, release
 from lockstep.training import resolve_upstream, train_model
 
-ROUNDS, SMALL_ROUNDS = 7, 1
-WARM_UP: Final = 2
-PURE, SMALL_PURE = 5, 1  # rounds of pure computation, behind one that warms up
+ROUNDS, SMALL_ROUNDS = 4, 1
+WARM_UP: Final = 1
+PURE, SMALL_PURE = 3, 1  # rounds of pure computation, behind one that warms up
 ORIGIN: Final = Origin(by="bench")
 OURS: Final = """\
 from bench.orchestration.five import graph

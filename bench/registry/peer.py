@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -91,8 +91,11 @@ def server(folder: Path) -> Iterator[str]:
                 time.sleep(0.2)
             yield address
         finally:
-            os.killpg(process.pid, signal.SIGTERM)  # it has started others, which it leaves behind
-            process.wait(30)
+            for blow in (signal.SIGTERM, signal.SIGKILL):  # it has started others, which it leaves behind
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, blow)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(5)
 
 
 def _is_well(address: str) -> bool:

@@ -1,19 +1,20 @@
-"""A thousand release gates that wait in one triggerer: what waiting costs, how fast they wake, how the database grows.
+"""A thousand release groups on docker-compose's services: parsing, scheduling, a thousand gates in one triggerer.
 
 Rules:
-- The services are those of docker-compose.yaml (`loopback.compose`), with PostgreSQL; the registry is in an S3, behind
-  a relay that counts requests. Workers do not run: gates are left waiting as a worker leaves them (`place.py`).
-- The peer is the same gate without a shared reader: what a deferrable sensor written by hand does. Both wait with the
-  same pause between two looks, one after the other, in the same triggerer.
+- The services are those of docker-compose.yaml (`loopback.compose`): CeleryExecutor with two workers, PostgreSQL,
+  Redis. The registry is in an S3, behind a relay that counts requests.
+- All DAGs of all groups are there, in files of fifty groups. An empty task is run before they come, and again while all
+  gates wait: the first is the peer of the second.
+- By hand: a gate that waits is not brought there by a worker, who needs seconds for each; `place.py` makes the run, the
+  deferred task and its trigger by Airflow's own classes. What is measured begins behind that.
+- The peer of the gates is the same gate without a shared reader: what a deferrable sensor written by hand does. Both
+  wait with the same pause between two looks, one after the other, in the same triggerer.
 - Waking: some groups are promoted by the core; the clock runs from the promotion's entry to the moment when
-  Airflow's database says that the gate does not wait any more.
+  Airflow's database says that the gate does not wait any more, and on to the release's entry, which a worker writes.
 """
 
-import base64
 import importlib.util
 import os
-import secrets
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,43 +25,42 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
-import psycopg2  # type: ignore[import-untyped]
 
 from bench.handwritten import number_of, write_ours
+from bench.orchestration.house import PROBE, House, Probed, house, until
 from bench.report import Aim, Report, Row, percentile
 from demo.customers import write_biopsies
 from lockstep import Graph
 from lockstep.data import take_snapshot
 from lockstep.decisions import tune_threshold
-from lockstep.registry import Origin, Registry
+from lockstep.registry import Origin, Registry, Released
 from lockstep.release import promote
 from lockstep.training import resolve_upstream, train_model
-from loopback.compose import ROOT
-from loopback.containers import Containers
 from loopback.relay import Relay, serving
 from loopback.servers import minio
 
 GROUPS, SMALL_GROUPS = 1000, 20
+OF_A_FILE, SMALL_OF_A_FILE = 50, 10
 WOKEN, SMALL_WOKEN = 10, 2
-SECONDS, SMALL_SECONDS = 30.0, 5.0  # of waiting that are measured
+PROBES, SMALL_PROBES = 10, 2
+WARM_UP: Final = 8  # probes: every process of the workers has run a task
+SECONDS, SMALL_SECONDS = 15.0, 5.0  # of waiting that are measured
 POLL: Final = 0.25  # as GateSensor has it
-PATIENCE: Final = 900.0
 ORIGIN: Final = Origin(by="bench")
 MIB: Final = 1024.0 * 1024.0
 OURS, PEER = "lockstep_airflow.gate.GateTrigger", "bench_gates.OwnReader"
-_RELEASES_ONLY = """\
+_DAG_FILE = """\
 from functools import partial
 
 from bench_groups import declare
 from lockstep_airflow import release_dags
 
-for place in range(GROUPS):
+for place in range(START, STOP):
     number = f"{place:04d}"
-    made = release_dags(partial(declare, number), group=f"group_{number}")
-    globals().update({name: dag for name, dag in made.items() if name.endswith("_release")})
+    globals().update(release_dags(partial(declare, number), group=f"group_{number}"))
 """
 _OWN_READER = """\
 from lockstep_airflow.gate import GateTrigger
@@ -79,100 +79,81 @@ class Waiting:
     processor: float
     requests: float
     until_all_wait: float
+    grown: float  # bytes of the database
     woken: list[float]
+    released: list[float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What it took until all DAGs stood in the database, and what they take there."""
+
+    dags: int
+    seconds: float
+    processor: float
+    a_file: list[float]
+    before: float  # bytes of the database without them
+    after: float
 
 
 def run(*, small: bool) -> Report:
-    """Start the services, let them wait, wake some."""
-    groups, woken = (SMALL_GROUPS, SMALL_WOKEN) if small else (GROUPS, WOKEN)
+    """Start the services, let them parse, schedule and wait, wake some."""
+    groups, woken, probes = (SMALL_GROUPS, SMALL_WOKEN, SMALL_PROBES) if small else (GROUPS, WOKEN, PROBES)
     seconds = SMALL_SECONDS if small else SECONDS
     with tempfile.TemporaryDirectory(prefix="lockstep-bench-") as name, minio(Path(name) / "minio") as server:
         folder, relay = Path(name), Relay(server.port)
-        write_ours(folder / "dags", groups)
-        (folder / "dags/bench_dags.py").write_text(_RELEASES_ONLY.replace("GROUPS", str(groups)))
+        write_ours(folder / "dags", 0)
+        (folder / "dags/bench_dags.py").write_text(PROBE)
         (folder / "dags/bench_gates.py").write_text(_OWN_READER)
-        with serving(relay) as port, _house(folder, server.environment(port), f"{server.root}/registry") as house:
-            _until(lambda: house.count("SELECT count(*) FROM serialized_dag") >= groups, "the DAGs are parsed")
-            size = house.size()
-            sides = {}
+        capacity = {"AIRFLOW__TRIGGERER__CAPACITY": str(2 * groups)}
+        with (
+            serving(relay) as port,
+            house(folder, server.environment(port), f"{server.root}/registry", **capacity) as services,
+        ):
+            services.probe(WARM_UP)
+            empty = services.probe(probes)
+            parsed = _parsed(services, folder, groups, SMALL_OF_A_FILE if small else OF_A_FILE)
+            sides, full = {}, empty
             for side, trigger in (("ours", OURS), ("peer", PEER)):
                 with _variables(server.environment()):
                     promotions = _prepared(Registry.open(f"{server.root}/{side}"), folder, woken)
-                    house.place(side, f"{server.root}/{side}", trigger, groups)
-                    sides[side] = _measured(house, relay, side, seconds=seconds, groups=groups, promotions=promotions)
-                house.forget(side)
-            grown = house.size() - size
-    return _report(groups, size, grown, sides)
+                    before = services.size()
+                    services.place(side, f"{server.root}/{side}", trigger, POLL, groups)
+                    sides[side] = _measured(
+                        services, relay, side, seconds=seconds, groups=groups, promotions=promotions, before=before
+                    )
+                if side == "ours":
+                    full = services.probe(probes)
+                services.forget(side)
+    return _report(groups, parsed, (empty, full), sides)
 
 
-class House:
-    """The running services, and what is asked of them."""
-
-    def __init__(self, containers: Containers, folder: Path, password: str) -> None:
-        self.containers, self._folder = containers, folder
-        port = containers.place.ports[5432]
-        self._database = psycopg2.connect(
-            host="127.0.0.1", port=port, user="airflow", password=password, dbname="airflow"
-        )
-        self._database.autocommit = True
-
-    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Ask the database."""
-        with self._database.cursor() as cursor:
-            cursor.execute(query, values)
-            return list(cursor.fetchall())
-
-    def count(self, query: str, *values: object) -> int:
-        """The one number that a query gives."""
-        return int(self.rows(query, *values)[0][0])
-
-    def size(self) -> float:
-        """The database's bytes."""
-        return float(self.count("SELECT pg_database_size('airflow')"))
-
-    def place(self, run: str, registry: str, trigger: str, groups: int) -> None:
-        """Let every group's release wait at its gate."""
-        command = [sys.executable, Path(__file__).with_name("place.py"), run, registry, trigger, str(POLL), str(groups)]
-        environment = self.containers.all["airflow-scheduler"].environment
-        done = subprocess.run(command, env=environment, cwd=self._folder, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"place.py failed:\n{done.stderr[-3000:]}")
-
-    def forget(self, run: str) -> None:
-        """No gate of a run waits any more."""
-        with self._database.cursor() as cursor:
-            cursor.execute("UPDATE task_instance SET state = 'failed', trigger_id = NULL WHERE run_id = %s", (run,))
-            cursor.execute("UPDATE dag_run SET state = 'failed' WHERE run_id = %s", (run,))
-
-    def waiting(self, run: str) -> int:
-        """How many gates wait in the triggerer."""
-        query = (
-            "SELECT count(*) FROM task_instance t JOIN trigger g ON g.id = t.trigger_id"
-            " WHERE t.run_id = %s AND t.state = 'deferred' AND g.triggerer_id IS NOT NULL"
-        )
-        return self.count(query, run)
-
-    def processor(self) -> float:
-        """Processor seconds of the triggerer so far."""
-        (triggerer,) = self.containers.of("airflow-triggerer")
-        return sum(sum(process.cpu_times()[:2]) for process in triggerer.processes())
-
-
-@contextmanager
-def _house(folder: Path, store: Mapping[str, str], registry: str) -> Iterator[House]:
-    said = {name: secrets.token_hex(64) for name in ("AIRFLOW_JWT_SECRET", "AIRFLOW_SECRET_KEY", "LOCKSTEP_TOKEN")}
-    said |= {name: secrets.token_hex(16) for name in ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "AIRFLOW_ADMIN_PASSWORD")}
-    said |= {"AIRFLOW_FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(), "LOCKSTEP_REGISTRY": registry}
-    changes = {
-        "AIRFLOW__CORE__DAGS_FOLDER": str(folder / "dags"),
-        "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "600",
-        "AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT": "900",
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "3600",
-        "PYTHONPATH": os.pathsep.join(map(str, [folder / "dags", ROOT / "include", ROOT / "plugins"])),
-    }
-    without = ("airflow-worker", "decisions")
-    with Containers(said, store=store, changes=changes, without=without, timeout=PATIENCE) as containers:
-        yield House(containers, folder, said["POSTGRES_PASSWORD"])
+def _parsed(services: House, folder: Path, groups: int, of_a_file: int) -> Parsed:
+    """Write all groups' files, and wait until each DAG is there."""
+    before, known = services.size(), services.parsed()
+    began, processor = time.monotonic(), services.processor("airflow-dag-processor")
+    for place in range(0, groups, of_a_file):
+        text = _DAG_FILE.replace("START", str(place)).replace("STOP", str(min(place + of_a_file, groups)))
+        (folder / f"dags/bench_groups_{number_of(place)}.py").write_text(text)
+    last = [f"group_{number_of(place)}_release" for place in range(groups)]
+    there = "SELECT count(*) FROM serialized_dag WHERE dag_id = ANY(%s)"
+    until(lambda: services.count(there, last) == groups, "the DAGs are parsed")
+    time.sleep(1.0)
+    until(lambda: (services.parsed() - known) % groups == 0, "each group has all of its DAGs")
+    seconds = time.monotonic() - began
+    durations = services.rows(
+        "SELECT max(last_parse_duration) FROM dag WHERE last_parse_duration IS NOT NULL AND dag_id <> 'probe'"
+        " GROUP BY fileloc"
+    )
+    return Parsed(
+        dags=services.parsed() - known,
+        seconds=seconds,
+        # those of files that were parsed in processes that have ended are not in it
+        processor=services.processor("airflow-dag-processor") - processor,
+        a_file=[float(one) for (one,) in durations],
+        before=before,
+        after=services.size(),
+    )
 
 
 @contextmanager
@@ -189,33 +170,58 @@ def _variables(said: Mapping[str, str]) -> Iterator[None]:
 
 
 def _measured(
-    house: House, relay: Relay, run: str, *, seconds: float, groups: int, promotions: Sequence[Callable[[], datetime]]
+    services: House,
+    relay: Relay,
+    run: str,
+    *,
+    seconds: float,
+    groups: int,
+    promotions: Sequence[Callable[[], tuple[datetime, Registry]]],
+    before: float,
 ) -> Waiting:
     began = time.monotonic()
-    _until(lambda: house.waiting(run) >= groups, f"{groups} gates wait")
+    until(lambda: services.waiting(run) >= groups, f"{groups} gates wait")
     until_all_wait = time.monotonic() - began
-    time.sleep(seconds / 3)  # each has looked at least once
-    processor, requests, began = house.processor(), len(relay.seen), time.monotonic()
+    time.sleep(seconds)  # each has looked at least once
+    processor, requests, began = services.processor("airflow-triggerer"), len(relay.seen), time.monotonic()
     time.sleep(seconds)
     passed = time.monotonic() - began
-    used, asked = (house.processor() - processor) / passed, (len(relay.seen) - requests) / passed
+    used = (services.processor("airflow-triggerer") - processor) / passed
+    asked, grown = (len(relay.seen) - requests) / passed, services.size() - before
+    opened = [_opened(services, run, place, wake) for place, wake in enumerate(promotions)]
     return Waiting(
         processor=used,
         requests=asked,
         until_all_wait=until_all_wait,
-        woken=[_woken(house, run, place, wake) for place, wake in enumerate(promotions)],
+        grown=grown,
+        woken=[seconds for _, seconds, _ in opened],
+        released=[
+            _released(registry, f"group_{number_of(place)}", promoted)
+            for place, (promoted, _, registry) in enumerate(opened)
+        ],
     )
 
 
-def _woken(house: House, run: str, place: int, wake: Callable[[], datetime]) -> float:
-    """Seconds from a promotion's entry until the gate of that group waits no more."""
-    promoted = wake()
+def _opened(
+    services: House, run: str, place: int, wake: Callable[[], tuple[datetime, Registry]]
+) -> tuple[datetime, float, Registry]:
+    """Promote a group: when its entry was written, and seconds from there until its gate waits no more."""
+    promoted, registry = wake()
     query = "SELECT count(*) FROM task_instance WHERE dag_id = %s AND run_id = %s AND state = 'deferred'"
-    _until(lambda: not house.count(query, f"group_{number_of(place)}_release", run), "the gate opens", pause=0.02)
-    return (datetime.now(UTC) - promoted).total_seconds()
+    until(lambda: not services.count(query, f"group_{number_of(place)}_release", run), "the gate opens", pause=0.02)
+    return promoted, (datetime.now(UTC) - promoted).total_seconds(), registry
 
 
-def _prepared(registry: Registry, folder: Path, groups: int) -> list[Callable[[], datetime]]:
+def _released(registry: Registry, group: str, promoted: datetime) -> float:
+    """Seconds from a promotion's entry to that of the release."""
+    until(lambda: bool(registry.state().releases.get(group)), f"{group} is released")
+    released = next(
+        entry.at for entry in registry.log.entries() if isinstance(entry.fact, Released) and entry.fact.group == group
+    )
+    return (released - promoted).total_seconds()
+
+
+def _prepared(registry: Registry, folder: Path, groups: int) -> list[Callable[[], tuple[datetime, Registry]]]:
     """Candidates for some groups, and for each group what promotes them all by one entry."""
     found = []
     for place in range(groups):
@@ -237,11 +243,11 @@ def _prepared(registry: Registry, folder: Path, groups: int) -> list[Callable[[]
     return found
 
 
-def _promote(registry: Registry, graph: Graph, number: str) -> datetime:
-    """Both models with their thresholds move to staging; when."""
+def _promote(registry: Registry, graph: Graph, number: str) -> tuple[datetime, Registry]:
+    """Both models with their thresholds move to staging; when, and where."""
     group = graph.group(f"group_{number}")
     promote(registry, group, [f"first_{number}@1", f"second_{number}@1"], ORIGIN)
-    return list(registry.log.entries())[-1].at
+    return list(registry.log.entries())[-1].at, registry
 
 
 def _declared(folder: Path, number: str) -> Graph:
@@ -262,32 +268,39 @@ def _declared(folder: Path, number: str) -> Graph:
     return graph
 
 
-def _until(holds: Callable[[], bool], what: str, *, pause: float = 0.2) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        if time.monotonic() > deadline:
-            raise RuntimeError(f"Waited {PATIENCE:g} s in vain until {what}.")
-        time.sleep(pause)
-
-
-def _report(groups: int, size: float, grown: float, sides: dict[str, Waiting]) -> Report:
+def _report(groups: int, parsed: Parsed, probed: tuple[Probed, Probed], sides: dict[str, Waiting]) -> Report:
     ours, peer = sides["ours"], sides["peer"]
+    empty, full = probed
 
     def row(what: str, figure: Callable[[Waiting], float], unit: str) -> Row:
         return Row(what=what, ours=figure(ours), peer=figure(peer), unit=unit)
 
+    def probe(what: str, figure: Callable[[Probed], float]) -> Row:
+        return Row(what=what, ours=figure(full), peer=figure(empty), unit="s")
+
     rows = [
-        Row(what=f"database with {groups} DAGs", ours=size / MIB, unit="MiB"),
-        Row(what="  and for each run that waited", ours=grown / (2 * groups) / 1024, unit="KiB"),
-        row("all are in the triggerer", lambda side: side.until_all_wait, "s"),
+        Row(what=f"{parsed.dags} DAGs: from their files to the database", ours=parsed.seconds, unit="s"),
+        Row(what="  a file, median", ours=median(parsed.a_file), unit="s"),
+        Row(what="  the database before", ours=parsed.before / MIB, unit="MiB"),
+        Row(what="  and for each group", ours=(parsed.after - parsed.before) / groups / 1024, unit="KiB"),
+        Row(what="  and for each run that waits", ours=ours.grown / groups / 1024, unit="KiB"),
+        probe("an empty task: run made → handed over, median", lambda side: median(side.handed_over)),
+        probe("  run made → it runs, median", lambda side: median(side.began)),
+        probe("  run made → it runs, worst", lambda side: max(side.began)),
+        row("all gates are in the triggerer", lambda side: side.until_all_wait, "s"),
         row("processor while waiting", lambda side: side.processor, "s/s"),
         row("requests while waiting", lambda side: side.requests, "1/s"),
         row("promotion's entry → gate open, median", lambda side: median(side.woken), "s"),
         row("promotion's entry → gate open, p90", lambda side: percentile(side.woken, 0.9), "s"),
+        row("promotion's entry → release's entry, median", lambda side: median(side.released), "s"),
     ]
     aims = [
         Aim(what="requests a second for all gates", value=ours.requests, at_most=2.5 / POLL, unit="1/s"),
         Aim(what="median until a gate is open", value=median(ours.woken), at_most=2.0, unit="s"),
     ]
-    title = f"{groups} gates that wait in one triggerer"
-    return Report(title=title, peer="the same gates, each with a reader of its own", rows=rows, aims=aims)
+    return Report(
+        title=f"{groups} release groups; their gates wait in one triggerer",
+        peer="the same gates, each with a reader of its own; for an empty task, before the groups came",
+        rows=rows,
+        aims=aims,
+    )

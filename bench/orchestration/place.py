@@ -25,16 +25,17 @@ def main() -> None:
             number = f"{place:04d}"
             group = declare(number).group(f"group_{number}")
             kwargs = {"registry": registry, "group": group.as_json(), "poll": float(poll), "said": ""}
-            _wait(session, dags, f"group_{number}_release", name, Trigger(classpath=trigger, kwargs=kwargs))
+            _wait(session, dags, f"group_{number}_release", name, Trigger(classpath=trigger, kwargs=kwargs), registry)
 
 
-def _wait(session: Session, dags: DBDagBag, dag_id: str, name: str, trigger: Trigger) -> None:
+def _wait(session: Session, dags: DBDagBag, dag_id: str, name: str, trigger: Trigger, registry: str) -> None:
     dag = dags.get_latest_version_of_dag(dag_id, session=session)
     if dag is None:
         raise LookupError(f"{dag_id} is not in Airflow's database.")
     now = datetime.now(UTC)
     run = dag.create_dagrun(
         run_id=name,
+        conf={"registry": registry},  # what follows the gate reads the same one
         run_after=now,
         start_date=now,
         run_type=DagRunType.MANUAL,

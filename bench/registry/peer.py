@@ -7,12 +7,21 @@ Rules:
 """
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+import httpx
+
+from loopback.servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PINNED = "mlflow==3.17.2"
@@ -59,6 +68,41 @@ def sqlite(folder: Path) -> str:
     """The address of a registry in a SQLite file of a folder, which is made."""
     folder.mkdir(parents=True, exist_ok=True)
     return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """MLflow's server before a SQLite file of a folder, on loopback; gives its address.
+
+    Raises:
+        PeerMissing: it can't be installed.
+    """
+    port, interpreter = free_port(), python()
+    options = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", sqlite(folder)]
+    command = [interpreter, "-m", "mlflow", "server", *options, "--artifacts-destination", folder / "artifacts"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "MLFLOW"))}
+    address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + PATIENCE
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True)
+        try:
+            while not _is_well(address):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"MLflow's server does not come up:\n{(folder / 'log').read_text()[-2000:]}")
+                time.sleep(0.2)
+            yield address
+        finally:
+            for blow in (signal.SIGTERM, signal.SIGKILL):  # it has started others, which it leaves behind
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, blow)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(5)
+
+
+def _is_well(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/health", timeout=2).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _has(interpreter: Path, pinned: str) -> bool:

@@ -155,3 +155,15 @@ def test_waiting_gates_are_set_beside_gates_that_each_read_for_themselves(found:
     assert "promotion's entry → gate open, median" in rows
     asked = rows["requests while waiting"]
     assert asked["ours"] < asked["peer"]
+
+
+@pytest.mark.standalone
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_new_data_to_a_release_is_set_beside_a_flow_written_by_hand(found: Callable[[str], Report]) -> None:
+    """Both flows end in a release, and what they took is told beside their own pure computation."""
+    rows = {row["what"]: row for row in figures(found("m"))}
+    assert rows["released / pure computation"]["ours"] > 1
+    assert rows["released / pure computation"]["peer"] > 1
+    paths = [note for note in found("m")["notes"] if note.startswith("the path of")]
+    assert all(note.endswith("gate → diff → release") for note in paths)

@@ -18,7 +18,7 @@ import pytest
 
 ROOT: Final = Path(__file__).parents[2]
 UV: Final = Path(sys.executable).with_name("uv")
-AIRFLOW: Final = ("airflow", "beam", "cluster", "google", "onnx", "report", "serving", "ui")
+AIRFLOW: Final = ("airflow", "beam", "cluster", "google", "mlflow", "onnx", "report", "serving", "ui")
 GROUP: Final = '''
 """One model with a threshold and an API."""
 

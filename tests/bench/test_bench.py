@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -143,7 +144,19 @@ def test_the_web_ui_is_set_beside_airflows_own_page(found: Callable[[str], Repor
     rows = figures(report)
     assert len(rows) == 3 * 14
     assert all(math.isfinite(row["ratio"]) for row in rows)
-    assert "551 versions" in report["title"]
+    assert "951 versions" in report["title"]
+
+
+@pytest.mark.airflow
+@pytest.mark.slow
+def test_pages_in_a_browser_are_set_beside_airflows_list(found: Callable[[str], Report]) -> None:
+    """Each page is opened and the long ones are scrolled, beside Airflow's list of DAGs; changes are seen."""
+    if not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        pytest.skip("install chromium: apt-get install chromium")
+    rows = figures(found("n"))
+    assert len(rows) == 13 + 4
+    assert all(math.isfinite(row["ratio"]) for row in rows)
+    assert all(aim["value"] is not None for aim in found("n")["aims"])
 
 
 @pytest.mark.standalone

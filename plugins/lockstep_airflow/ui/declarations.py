@@ -21,7 +21,7 @@ from airflow.utils.session import create_session
 from sqlalchemy import select
 
 from lockstep.group import Group
-from lockstep_airflow.declared import PROTOCOL, SUFFIX, TASK
+from lockstep_airflow.for_ui import PROTOCOL, SUFFIX, TASK
 from lockstep_airflow.ui.shapes import EdgeKind, Kind
 
 TAG: Final = "lockstep"

@@ -23,11 +23,11 @@ from lockstep.group import Group
 from lockstep.places import Engine, Where, check_engine, check_where
 from lockstep_airflow.asking import ByHand
 from lockstep_airflow.assets import asset_of, parents_of, staging_of
-from lockstep_airflow.for_ui import said_of
 from lockstep_airflow.declaring import declared
 from lockstep_airflow.deploy import DeployOperator
 from lockstep_airflow.diff import DiffOperator
 from lockstep_airflow.due import DueOperator, started_by
+from lockstep_airflow.for_ui import said_of
 from lockstep_airflow.forms import (
     place_fields,
     reason_field,

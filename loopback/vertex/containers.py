@@ -60,7 +60,7 @@ class Container:
             "PATH": os.pathsep.join([str(image.programs), "/usr/bin", "/bin"]),
             "HOME": str(folder),
             "LANG": "C.UTF-8",
-            # which of OpenBLAS's kernels is right is the processor's matter, not the image's; each rounds in its own way
+            # which of OpenBLAS's kernels is right is the processor's matter, not the image's; each rounds otherwise
             **{name: value for name, value in os.environ.items() if name.startswith("OPENBLAS_")},
             "PYTHONUNBUFFERED": "1",
             **_core(image, folder),

@@ -22,6 +22,7 @@ from lockstep import (
     drift,
     precision_at_least,
     recall_at_least,
+    row_wise,
     rows_added,
 )
 
@@ -40,6 +41,7 @@ _CLEAN = [  # made once: for the one row of a request, to make them costs a quar
 ]
 
 
+@row_wise
 def clean_customers(rows: pl.DataFrame) -> pl.DataFrame:
     """Say "No" where a service can't be had anyway, and add how the bill has grown since the customer came."""
     return rows.with_columns_seq(_CLEAN)  # likewise, sharing out the columns among threads costs more than they do

@@ -19,7 +19,7 @@ from lockstep.checks import (
     unique,
 )
 from lockstep.conditions import flip_rate, split_rate
-from lockstep.declare import Api, Dataset, Model, Threshold, at_least, at_most, by_hash
+from lockstep.declare import Api, Dataset, Model, Threshold, at_least, at_most, by_hash, row_wise
 from lockstep.graph import Graph
 from lockstep.places import dataflow, direct, flink, local, portable, vertex
 from lockstep.policy import (
@@ -76,6 +76,7 @@ __all__ = [
     "quarantined",
     "recall_at_least",
     "refer_unsure",
+    "row_wise",
     "rows_added",
     "rows_change",
     "satisfies",

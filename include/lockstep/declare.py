@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from datetime import date
 from enum import StrEnum
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Final, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar, Union, get_args, get_origin
 
 from lockstep.checks import Check, check_checks
 from lockstep.errors import DeclarationError
@@ -25,6 +25,7 @@ from lockstep.source import Source
 if TYPE_CHECKING:
     import polars as pl
 
+Clean = TypeVar("Clean", bound="Callable[[pl.DataFrame], pl.DataFrame]")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 FEWEST_ROWS: Final = 200  # of the validation split, for a segment to have a threshold of its own
 COLUMN_TYPES: dict[type, str] = {int: "int", float: "float", str: "str", bool: "bool", date: "date"}
@@ -84,6 +85,21 @@ def by_hash(*, test: float, validation: float) -> HashSplit:
             " training; for example by_hash(test=0.2, validation=0.2)."
         )
     return HashSplit(test=test, validation=validation)
+
+
+def row_wise(clean: Clean) -> Clean:
+    """Say of a `clean` that it makes each row of that row alone, by polars expressions, and of nothing else.
+
+    Nothing else is a clock, a file, or chance: its expressions are read once, when a service loads a release. What the
+    service understands of them it does for a single row without polars, in a tenth of the time.
+    """
+    clean._is_row_wise = True  # type: ignore[attr-defined]  # noqa: SLF001  functions take what is set
+    return clean
+
+
+def is_row_wise(clean: object) -> bool:
+    """Whether `row_wise` was said of it."""
+    return getattr(clean, "_is_row_wise", False) is True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from lockstep.data.few import as_frame
 from lockstep.errors import UsageError
 from lockstep.serving import Decider, NotReleased
 from lockstep.serving.batches import MOST_TOGETHER, Batches
@@ -154,7 +155,7 @@ def test_a_row_that_a_model_can_not_use_harms_no_other(released: Shop, a_row: Ro
         reason, is_quick = "a test", False
 
         def scores(self, rows: Any, known: Any) -> Any:  # noqa: ANN401
-            if 99 in rows["age"].to_list():
+            if 99 in as_frame(rows)["age"].to_list():
                 raise ValueError("Found unknown categories")
             return whole.scorers["leaving"].scores(rows, known)
 

@@ -12,6 +12,7 @@ import pytest
 from groups.churn import customers, graph
 from lockstep import Graph, csv
 from lockstep.data import parse_rows, read_snapshot, take_snapshot
+from lockstep.data.few import Few, as_frame
 from lockstep.decisions import tune_threshold
 from lockstep.registry import Origin, Registry
 from lockstep.release import promote, release
@@ -60,13 +61,14 @@ def test_a_row_is_the_same_alone_among_others_and_in_training(telco_csv: Path, t
     together = intake.take(texts, range(len(texts)))
     assert together.keys == keys
     features = trained.drop("_split")
-    assert together.frame is not None
-    assert together.frame.equals(features)
+    assert together.rows is not None
+    assert as_frame(together.rows).equals(features)
     typed = [json.loads(json.dumps(row)) for row in _parsed(texts).to_dicts()]
     for place in range(0, len(keys), EACH):
         one = intake.take([typed[place]], [0])
-        assert one.frame is not None
-        assert one.frame.equals(features[place])
+        assert isinstance(one.rows, Few)  # without polars, and as by polars
+        assert {name: values[0] for name, values in one.rows.values.items()} == features.row(place, named=True)
+        assert one.rows.frame.equals(features[place])
     state = registry.state()
     churn, reason = (load_model(registry, state.model(name)) for name in ("churn", "churn_reason"))
     expected, why = churn.scores(features)[:, 1], reason.scores(features)

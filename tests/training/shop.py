@@ -23,6 +23,7 @@ from lockstep import (
     minimise_cost,
     precision_at_least,
     recall_at_least,
+    row_wise,
     top_fraction,
 )
 from tests.training.shop_words import LEFT_OUT
@@ -41,6 +42,7 @@ class Numbers(TransformerMixin, BaseEstimator):
         return rows.select(pl.col(self.columns_).cast(pl.Float64).fill_null(0)).to_numpy()
 
 
+@row_wise
 def clean_shoppers(rows: pl.DataFrame) -> pl.DataFrame:
     """Leave the staff's own purchases out, and say how much is spent on a visit."""
     kept = rows.filter(pl.col("region") != LEFT_OUT)

@@ -3,7 +3,8 @@
 Rules:
 - Nothing is lost: each row has a place in the frame, or a reason why it has none.
 - A row needs no key. Where one is missing, the row is known by its place in the request.
-- A row that is typed already goes a shorter way to the same values (`lockstep.data.plain`).
+- A row that is typed already goes a shorter way to the same values (`lockstep.data.plain`), and a few of them a still
+  shorter one, where their `clean` is `row_wise` (`lockstep.data.row_wise`).
 """
 
 import json
@@ -15,7 +16,10 @@ import polars as pl
 
 from lockstep.data import clean_rows, parse_rows
 from lockstep.data.bucket import turns_of
+from lockstep.data.few import Few, Rows, as_frame
 from lockstep.data.plain import frame_of, plain_rows, plain_values
+from lockstep.data.row_functions import LeftToPolars
+from lockstep.data.row_wise import RowClean, row_clean
 from lockstep.data.rows import REASON
 from lockstep.declare import Column, Dataset
 from lockstep.serving.wide import Row, Wide
@@ -31,26 +35,33 @@ class Taken:
     """What became of the rows.
 
     Attributes:
-        frame: those that can be decided on, as `clean` returned them; None where there is none.
+        rows: those that can be decided on, as `clean` returned them; None where there is none.
         places: of these, among all rows.
         keys: of these.
         errors: place → why a row can't be decided on.
     """
 
-    frame: pl.DataFrame | None = None
+    rows: Rows | None = None
     places: list[int] = field(default_factory=list)
     keys: list[Any] = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
 
 
 class Intake:
-    """Of one dataset; `columns` are the declared ones, nullable where only a label is lost."""
+    """Of one dataset; `columns` are the declared ones, nullable where only a label is lost.
+
+    Attributes:
+        reason: why polars cleans even a single row; blank where it need not.
+    """
 
     def __init__(self, dataset: Dataset, columns: Mapping[str, Column]) -> None:
         self.columns = columns
         self._dataset = dataset
         self._needed = [name for name, column in columns.items() if not column.nullable]
         self._names_rows = columns[dataset.key].kind == "str"
+        made = row_clean(dataset, columns)
+        self._row_clean = made if isinstance(made, RowClean) else None
+        self.reason = "" if isinstance(made, RowClean) else made
 
     def take(self, rows: Sequence[Row], numbers: Sequence[int]) -> Taken:
         """Parse and clean rows; `numbers` say the place of each in its request.
@@ -58,6 +69,8 @@ class Intake:
         Raises:
             DataError: `clean` failed.
         """
+        if self._row_clean is not None and len(rows) <= _FEW and (few := self._few(rows, numbers, self._row_clean)):
+            return few
         taken = Taken()
         if isinstance(rows, Wide) and (typed := rows.typed(self.columns)) is not None:
             taken.places = list(range(len(rows)))
@@ -77,6 +90,31 @@ class Intake:
                 if place in nameless:
                     taken.keys[i] = f"row {numbers[place]}" if self._names_rows else numbers[place]
         return taken
+
+    def _few(self, rows: Sequence[Row], numbers: Sequence[int], clean: RowClean) -> Taken | None:
+        """As `take`, without polars; None where one row needs it."""
+        key, names_rows, columns = self._dataset.key, self._names_rows, self.columns
+        typed: list[dict[str, Any]] = []
+        cleaned: list[dict[str, Any]] = []
+        keys: list[Any] = []
+        for row, number in zip(rows, numbers, strict=True):
+            if row.get(key) is None:
+                row = {**row, key: f"row {number}" if names_rows else number}  # noqa: PLW2901  with a name
+            values = plain_values(row, columns)
+            if values is None:
+                return None
+            try:
+                cleaned.append(clean.clean(values))
+            except LeftToPolars:
+                return None
+            typed.append(values)
+            keys.append(values[key])
+        count = len(keys)
+        if count > 1 and len(set(keys)) < count:
+            return None  # `clean` needs unique keys
+        by_column = {name: [one[name] for one in cleaned] for name in cleaned[0]} if cleaned else {}
+        few = Few(by_column, count, lambda: clean_rows(self._dataset, self._frame(typed)))
+        return Taken(rows=few, places=list(range(count)), keys=keys)
 
     def _named(self, row: Row, place: int) -> Row:
         """A row with a key."""
@@ -141,11 +179,11 @@ class Intake:
             one = Taken(errors=taken.errors)
             part = frame[rows]
             self._match(clean_rows(self._dataset, part), [keys[i] for i in rows], [places[i] for i in rows], one)
-            if one.frame is not None:
-                cleaned.append(one.frame)
+            if one.rows is not None:
+                cleaned.append(as_frame(one.rows))
                 taken.places += one.places
                 taken.keys += one.keys
-        taken.frame = pl.concat(cleaned) if cleaned else None
+        taken.rows = pl.concat(cleaned) if cleaned else None
 
     def _match(self, cleaned: pl.DataFrame, keys: list[Any], places: list[int], taken: Taken) -> None:
         """Find the places of cleaned rows by their keys, and those that `clean` has left out."""
@@ -157,7 +195,7 @@ class Intake:
             taken.places = [place_of[one] for one in kept]
             taken.errors |= dict.fromkeys(set(places).difference(taken.places), _LEFT_OUT)
         taken.keys = kept
-        taken.frame = cleaned if kept else None
+        taken.rows = cleaned if kept else None
 
 
 def _as_text(value: Any) -> str | None:  # noqa: ANN401  JSON, or what a frame holds

@@ -16,6 +16,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lockstep.data.few import Rows as CleanRows
+from lockstep.data.few import as_frame
 from lockstep.decisions.rule import Form, Rule, rule_of
 from lockstep.decisions.segments import segments_of
 from lockstep.declare import Column, Task
@@ -55,10 +57,10 @@ class Cut:
         plain = [{**self.rule.answer(code), self.word: 0.0, **self.names} for code in codes]
         object.__setattr__(self, "_plain", plain)  # once: there are as many answers as outcomes, but for the score
 
-    def answers(self, frame: pl.DataFrame, scores: Scores) -> list[Answer]:
+    def answers(self, rows: CleanRows, scores: Scores) -> list[Answer]:
         """What it decides on each row."""
         rule, word = self.rule, self.word
-        segments = segments_of(frame, rule.per, self.name)
+        segments = None if rule.per is None else segments_of(as_frame(rows), rule.per, self.name)
         codes, own = rule.decide(scores, segments).tolist(), rule.scores_of(scores).tolist()
         if segments is None and rule.form is not Form.BAND:  # an answer of a band has a dict of its own
             plain = self._plain
@@ -184,12 +186,12 @@ class Loaded:
         models = [model for model in plan.models[name] if any(cut.model == model for cut in plan.cuts.values())]
         try:
             taken = self._taken(name, intake, rows, range(len(rows)))
-            if taken.frame is None or taken.places != list(range(len(rows))):
+            if taken.rows is None or taken.places != list(range(len(rows))):
                 return None
-            scores = self._scores(models, taken.frame)
+            scores = self._scores(models, taken.rows)
         except _Unusable:
             return None
-        return taken.frame, taken.keys, scores
+        return as_frame(taken.rows), taken.keys, scores
 
     def _plan(self, api: str) -> Plan:
         if api not in self.plans:
@@ -208,12 +210,12 @@ class Loaded:
         for name, intake in plan.intakes.items():
             taken = self._taken(name, intake, rows, numbers)
             errors |= taken.errors
-            if taken.frame is None:
+            if taken.rows is None:
                 continue
-            scores = self._scores(plan.models[name], taken.frame)
+            scores = self._scores(plan.models[name], taken.rows)
             for threshold, cut in plan.cuts.items():
                 if cut.model in scores:
-                    for place, one in zip(taken.places, cut.answers(taken.frame, scores[cut.model]), strict=True):
+                    for place, one in zip(taken.places, cut.answers(taken.rows, scores[cut.model]), strict=True):
                         decisions[place][threshold] = one
             for model in plan.explains:
                 if model in scores:
@@ -235,12 +237,12 @@ class Loaded:
             kind = type(error.__cause__ or error).__name__
             raise _Unusable(f'the clean of dataset "{name}" can\'t use this row ({kind})') from error
 
-    def _scores(self, models: Sequence[str], frame: pl.DataFrame) -> dict[str, Scores]:
+    def _scores(self, models: Sequence[str], rows: CleanRows) -> dict[str, Scores]:
         known: dict[tuple[str, bool], Scores] = {}
         found = {}
         for name in models:
             try:
-                found[name] = self.scorers[name].scores(frame, known)
+                found[name] = self.scorers[name].scores(rows, known)
             except DataError:
                 raise
             except Exception as error:

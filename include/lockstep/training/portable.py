@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from lockstep.data.few import Few, Rows, as_frame
 from lockstep.declare import Task
 from lockstep.registry import Registry, files_of, read_manifest
 from lockstep.registry.removal import told_if_removed
@@ -47,7 +48,7 @@ class Scorer(Protocol):
     def is_quick(self) -> bool:
         """Whether a few rows take less than a millisecond: nothing of the chain is scikit-learn's."""
 
-    def scores(self, rows: pl.DataFrame, known: Known) -> Floats:
+    def scores(self, rows: Rows, known: Known) -> Floats:
         """As `Predictor.scores`; what was computed of these rows is found in `known`, and left there."""
 
 
@@ -59,11 +60,11 @@ class Plain:
     reason: str
     is_quick: bool = False
 
-    def scores(self, rows: pl.DataFrame, known: Known) -> Floats:
+    def scores(self, rows: Rows, known: Known) -> Floats:
         """What the predictor says."""
         key = (self.predictor.digest, False)
         if key not in known:
-            known[key] = self.predictor.scores(rows)
+            known[key] = self.predictor.scores(as_frame(rows))
         return known[key]
 
 
@@ -86,7 +87,7 @@ class Portable:
         """Whether all models above are quick."""
         return all(above.is_quick for above in self.upstream)
 
-    def scores(self, rows: pl.DataFrame, known: Known) -> Floats:
+    def scores(self, rows: Rows, known: Known) -> Floats:
         """What ONNX Runtime says, and scikit-learn of the rows that it is not asked about."""
         key = (self.predictor.digest, True)
         if key not in known:
@@ -97,12 +98,13 @@ class Portable:
         """Which rows ONNX Runtime is asked about (n)."""
         return self._feed(rows, known)[1]
 
-    def _scores(self, rows: pl.DataFrame, known: Known) -> Floats:
-        feed = self._feed_few(rows, known) if 0 < rows.height <= _FEW else None
+    def _scores(self, few: Rows, known: Known) -> Floats:
+        feed = self._feed_few(few, known) if 0 < few.height <= _FEW else None
         if feed is not None:
             found = self.session.run(feed)
             if np.isfinite(found).all():
                 return found
+        rows = as_frame(few)
         feed, taken = self._feed(rows, known)
         if not taken.any():
             return self.predictor.scores(rows)
@@ -116,8 +118,11 @@ class Portable:
         scores[~taken] = self.predictor.scores(rows.filter(pl.Series(~taken)))
         return scores
 
-    def _feed_few(self, rows: pl.DataFrame, known: Known) -> Feed | None:
-        values: dict[str, Sequence[Any]] = dict(zip(rows.columns, zip(*rows.rows(), strict=True), strict=True))
+    def _feed_few(self, rows: Rows, known: Known) -> Feed | None:
+        if isinstance(rows, Few):
+            values: dict[str, Sequence[Any]] = dict(rows.values)
+        else:
+            values = dict(zip(rows.columns, zip(*rows.rows(), strict=True), strict=True))
         for name, column in self._given(rows, known).items():
             values[name] = column.tolist()
         return self.session.inputs.of_few(values)
@@ -125,7 +130,7 @@ class Portable:
     def _feed(self, rows: pl.DataFrame, known: Known) -> tuple[Feed, NDArray[np.bool_]]:
         return self.session.inputs.of_many(rows, self._given(rows, known))
 
-    def _given(self, rows: pl.DataFrame, known: Known) -> dict[str, Floats]:
+    def _given(self, rows: Rows, known: Known) -> dict[str, Floats]:
         """What the models above predict, by the names of the features."""
         found: dict[str, Floats] = {}
         for above in self.upstream:

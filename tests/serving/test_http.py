@@ -120,6 +120,7 @@ def test_the_release_is_told_with_its_members(client: TestClient, released: Shop
         assert model["snapshot"] == "shoppers@1"
         assert model["answers_through"] in ("onnx", "scikit-learn")
         assert model["because"] or model["answers_through"] == "onnx"
+    assert said["datasets"] == {"shoppers": {"cleans_through": "python", "because": ""}}
     assert said["apis"]["offers"] == {"decides": ["offer", "cheap"], "explains": ["planning", "filling"]}
 
 

@@ -145,10 +145,12 @@ def _plain_column(values: Sequence[Any], column: Column) -> Sequence[Any] | None
 
 def _are_plain(columns: Sequence[pl.Series]) -> bool:
     """Whether no text of any column is empty, or has a blank at an end."""
-    texts = [found.alias("") for found in columns if found.dtype == pl.String]
+    texts = [found for found in columns if found.dtype == pl.String]
     if not texts:
         return True
-    every = pl.concat(texts).drop_nulls()  # one look at all: each look costs more than its texts
+    every = pl.concat(texts)  # one look at all: each look costs more than its texts
+    if every.null_count():
+        every = every.drop_nulls()
     if every.is_empty():
         return True
     told = every.to_arrow(compat_level=pl.CompatLevel.oldest())  # its texts lie one after the other

@@ -5,11 +5,14 @@ Rules:
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
+import numpy as np
 import polars as pl
 
+from lockstep.decisions.rule import Codes, Rule
 from lockstep.decisions.segments import segments_of
+from lockstep.serving.intake import Keys
 from lockstep.serving.loaded import Answer, Loaded
 from lockstep.serving.wide import FrameRows
 
@@ -38,10 +41,16 @@ def _by_columns(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
     columns = _about(loaded, keys, None)
     for name, cut in loaded.plans[api].cuts.items():
         found, rule = scores[cut.model], cut.rule
-        codes = rule.decide(found, segments_of(cleaned, rule.per, name)).tolist()
-        columns[name] = pl.Series(name, [rule.outcomes[code] for code in codes], strict=False)
+        codes = rule.decide(found, segments_of(cleaned, rule.per, name))
+        columns[name] = _outcomes(name, rule, codes)
         columns[f"{name}_score"] = pl.Series(f"{name}_score", rule.scores_of(found), dtype=pl.Float64)
     return pl.DataFrame(columns)
+
+
+def _outcomes(name: str, rule: Rule, codes: Codes) -> pl.Series:
+    if rule.can_refer:
+        return pl.Series(name, [rule.outcomes[code] for code in codes.tolist()], strict=False)
+    return pl.Series(name, np.array(rule.outcomes)[codes])  # yes or no: numpy has no word for neither
 
 
 def _by_rows(loaded: Loaded, api: str, rows: FrameRows) -> pl.DataFrame:
@@ -59,10 +68,10 @@ def frame_of_answers(loaded: Loaded, api: str, answers: Sequence[Answer]) -> pl.
     return pl.DataFrame(columns)
 
 
-def _about(loaded: Loaded, keys: list[Any], errors: list[str | None] | None) -> dict[str, pl.Series]:
+def _about(loaded: Loaded, keys: Keys, errors: list[str | None] | None) -> dict[str, pl.Series]:
     count = len(keys)
     return {
-        "key": pl.Series("key", keys, strict=False),
+        "key": keys.alias("key") if isinstance(keys, pl.Series) else pl.Series("key", keys, strict=False),
         "release": pl.Series("release", [loaded.release]).new_from_index(0, count),
         "error": _NO_ERROR.new_from_index(0, count) if errors is None else pl.Series("error", errors, dtype=pl.String),
     }

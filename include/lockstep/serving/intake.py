@@ -4,10 +4,12 @@ Rules:
 - Nothing is lost: each row has a place in the frame, or a reason why it has none.
 - A row needs no key. Where one is missing, the row is known by its place in the request.
 - A row that is typed already goes a shorter way to the same values (`lockstep.data.plain`), and a few of them a still
-  shorter one, where their `clean` is `row_wise` (`lockstep.data.row_wise`).
+  shorter one, where their `clean` is `row_wise` (`lockstep.data.row_wise`). Whether that leads to the same values is
+  looked at when a release is loaded, and now and then while it answers.
 """
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,8 +26,12 @@ from lockstep.data.rows import REASON
 from lockstep.declare import Column, Dataset
 from lockstep.serving.wide import Row, Wide
 
+_logger = logging.getLogger(__name__)
+Keys = list[Any] | pl.Series  # the latter of many rows, whose keys perhaps nobody wants as Python values
 _LINE: Final = "_line"
 _FEW: Final = 8  # rows; more are looked at by column
+_LOOKED_AT: Final = 1000  # of so many requests one is cleaned both ways
+_DIFFERED: Final = "its functions cleaned a row of a request otherwise than polars does"
 _LEFT_OUT: Final = "left out by clean"
 _UNREADABLE: Final = "a value that can't be written as text"
 
@@ -42,9 +48,14 @@ class Taken:
     """
 
     rows: Rows | None = None
-    places: list[int] = field(default_factory=list)
-    keys: list[Any] = field(default_factory=list)
+    places: Sequence[int] = ()
+    keys: Keys = field(default_factory=list)
     errors: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def key_list(self) -> list[Any]:
+        """The keys as Python values."""
+        return self.keys.to_list() if isinstance(self.keys, pl.Series) else self.keys
 
 
 class Intake:
@@ -62,6 +73,7 @@ class Intake:
         made = row_clean(dataset, columns)
         self._row_clean = made if isinstance(made, RowClean) else None
         self.reason = "" if isinstance(made, RowClean) else made
+        self._asked = 0
 
     def take(self, rows: Sequence[Row], numbers: Sequence[int]) -> Taken:
         """Parse and clean rows; `numbers` say the place of each in its request.
@@ -73,19 +85,20 @@ class Intake:
             return few
         taken = Taken()
         if isinstance(rows, Wide) and (typed := rows.typed(self.columns)) is not None:
-            taken.places = list(range(len(rows)))
+            taken.places = range(len(rows))
             self._clean(typed, taken)
             return taken
         nameless = {place for place, row in enumerate(rows) if row.get(self._dataset.key) is None}
         named = [self._named(row, place) for place, row in enumerate(rows)] if nameless else rows
         frame = plain_rows(named, self.columns) if len(rows) > _FEW else None
         if frame is not None:
-            taken.places = list(range(len(rows)))
+            taken.places = range(len(rows))
         else:
             frame = self._one_by_one(named, taken)
         if frame is not None:
             self._clean(frame, taken)
         if nameless:
+            taken.keys = taken.key_list
             for i, place in enumerate(taken.places):
                 if place in nameless:
                     taken.keys[i] = f"row {numbers[place]}" if self._names_rows else numbers[place]
@@ -114,7 +127,12 @@ class Intake:
             return None  # `clean` needs unique keys
         by_column = {name: [one[name] for one in cleaned] for name in cleaned[0]} if cleaned else {}
         few = Few(by_column, count, lambda: clean_rows(self._dataset, self._frame(typed)))
-        return Taken(rows=few, places=list(range(count)), keys=keys)
+        self._asked += 1
+        if self._asked % _LOOKED_AT == 1 and few.frame.rows(named=True) != cleaned:
+            self._row_clean, self.reason = None, _DIFFERED
+            _logger.error("Dataset %s: %s; polars cleans each row from now on", self._dataset.name, _DIFFERED)
+            return None
+        return Taken(rows=few, places=range(count), keys=keys)
 
     def _named(self, row: Row, place: int) -> Row:
         """A row with a key."""
@@ -170,32 +188,34 @@ class Intake:
 
     def _clean(self, frame: pl.DataFrame, taken: Taken) -> None:
         key, places = self._dataset.key, taken.places
-        keys = frame.get_column(key).to_list()
-        if len(set(keys)) == len(keys):
+        keys = frame.get_column(key)
+        if len(frame) == 1 or len(set(keys.to_list())) == len(keys):
             self._match(clean_rows(self._dataset, frame), keys, places, taken)
             return
-        cleaned, taken.places = [], []
-        for rows in turns_of(keys):  # `clean` needs unique keys
+        cleaned: list[pl.DataFrame] = []
+        taken.places, every = [], []
+        for rows in turns_of(keys.to_list()):  # `clean` needs unique keys
             one = Taken(errors=taken.errors)
             part = frame[rows]
-            self._match(clean_rows(self._dataset, part), [keys[i] for i in rows], [places[i] for i in rows], one)
+            self._match(clean_rows(self._dataset, part), part.get_column(key), [places[i] for i in rows], one)
             if one.rows is not None:
                 cleaned.append(as_frame(one.rows))
-                taken.places += one.places
-                taken.keys += one.keys
+                taken.places += list(one.places)
+                every += one.key_list
+        taken.keys = every
         taken.rows = pl.concat(cleaned) if cleaned else None
 
-    def _match(self, cleaned: pl.DataFrame, keys: list[Any], places: list[int], taken: Taken) -> None:
+    def _match(self, cleaned: pl.DataFrame, keys: pl.Series, places: Sequence[int], taken: Taken) -> None:
         """Find the places of cleaned rows by their keys, and those that `clean` has left out."""
-        kept = cleaned.get_column(self._dataset.key).to_list()
-        if kept == keys:
+        kept = cleaned.get_column(self._dataset.key)
+        if kept.equals(keys):
             taken.places = places
         else:
-            place_of = dict(zip(keys, places, strict=True))
-            taken.places = [place_of[one] for one in kept]
+            place_of = dict(zip(keys.to_list(), places, strict=True))
+            taken.places = [place_of[one] for one in kept.to_list()]
             taken.errors |= dict.fromkeys(set(places).difference(taken.places), _LEFT_OUT)
         taken.keys = kept
-        taken.rows = cleaned if kept else None
+        taken.rows = cleaned if len(kept) else None
 
 
 def _as_text(value: Any) -> str | None:  # noqa: ANN401  JSON, or what a frame holds

@@ -24,7 +24,7 @@ from lockstep.declare import Column, Task
 from lockstep.errors import DataError, ObjectDamaged, UsageError
 from lockstep.graph import Graph
 from lockstep.registry import ObjectRef, Registry, Release, read_manifest
-from lockstep.serving.intake import Intake, Taken
+from lockstep.serving.intake import Intake, Keys, Taken
 from lockstep.serving.wide import Row
 from lockstep.training import Predictor, Scorer, load_model, load_scorer, own_packages
 
@@ -170,7 +170,7 @@ class Loaded:
     def _refused(self, api: str, reason: str) -> Answer:
         return {"api": api, "release": self.release, "error": reason}
 
-    def score(self, api: str, rows: Rows) -> tuple[pl.DataFrame, list[Any], dict[str, Scores]] | None:
+    def score(self, api: str, rows: Rows) -> tuple[pl.DataFrame, Keys, dict[str, Scores]] | None:
         """The cleaned rows, their keys, and their scores by model, of models that a threshold of the API decides on.
 
         None where one can't be used, where `clean` gives another order, or where `decide` would answer them out of
@@ -186,7 +186,7 @@ class Loaded:
         models = [model for model in plan.models[name] if any(cut.model == model for cut in plan.cuts.values())]
         try:
             taken = self._taken(name, intake, rows, range(len(rows)))
-            if taken.rows is None or taken.places != list(range(len(rows))):
+            if taken.rows is None or taken.places != range(len(rows)):
                 return None
             scores = self._scores(models, taken.rows)
         except _Unusable:
@@ -221,7 +221,7 @@ class Loaded:
                 if model in scores:
                     for place, of_one in zip(taken.places, scores[model], strict=True):
                         explanations[place][model] = self._explain(model, of_one)
-            keys = dict(zip(taken.places, taken.keys, strict=True)) | keys
+            keys = dict(zip(taken.places, taken.key_list, strict=True)) | keys
         release = self.release
         return [
             self._refused(api, errors[place])

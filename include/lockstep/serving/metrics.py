@@ -78,11 +78,12 @@ class Metrics:
 
     def decided_frame(self, api: str, decided: pl.DataFrame, thresholds: Iterable[str]) -> None:
         """Count what `decide_frame` gave."""
-        good = decided.filter(pl.col("error").is_null())
+        bad = decided.height - decided.get_column("error").null_count()
+        good = decided.filter(pl.col("error").is_null()) if bad else decided
         outcomes = {
             (name, outcome): count for name in thresholds for outcome, count in good[name].value_counts().iter_rows()
         }
-        self._rows_of(api, decided.height, decided.height - good.height, outcomes)
+        self._rows_of(api, decided.height, bad, outcomes)
 
     def _rows_of(self, api: str, rows: int, bad: int, outcomes: Mapping[tuple[str, Any], int]) -> None:
         if bad < rows:

@@ -61,11 +61,21 @@ def _release(loaded: Loaded, recorded: Release | None) -> dict[str, Any]:
     return found | {
         "apis": {name: dict(api) for name, api in loaded.apis.items()},
         "models": {one["name"]: _model(loaded, one) for one in members if "snapshot" in one},
+        "datasets": _datasets(loaded),
         "thresholds": {
             one["name"]: {"version": f"{one['name']}@{one['number']}", "model": loaded.refs[one["model"]]}
             for one in members
             if "snapshot" not in one
         },
+    }
+
+
+def _datasets(loaded: Loaded) -> dict[str, Any]:
+    """How single rows are cleaned, and why by polars."""
+    intakes = {name: intake for plan in loaded.plans.values() for name, intake in plan.intakes.items()}
+    return {
+        name: {"cleans_through": "polars" if intake.reason else "python", "because": intake.reason}
+        for name, intake in intakes.items()
     }
 
 

@@ -34,13 +34,17 @@ class Inputs:
     texts: tuple[str, ...] = ()
     words: tuple[tuple[str, ...], ...] = ()
     _places: tuple[tuple[str, Mapping[str, int]], ...] = field(init=False, repr=False, compare=False)
-    _kinds: tuple[tuple[str, pl.Enum], ...] = field(init=False, repr=False, compare=False)
+    _kind: pl.Enum = field(init=False, repr=False, compare=False)
+    _own: tuple[NDArray[np.int64], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         pairs = tuple(zip(self.codes, self.words, strict=True))
         places = tuple((name, {word: i for i, word in enumerate(words)}) for name, words in pairs)
         object.__setattr__(self, "_places", places)  # once: a service asks for them at each row
-        object.__setattr__(self, "_kinds", tuple((name, pl.Enum(words)) for name, words in pairs))
+        every = sorted(set().union(*self.words))
+        object.__setattr__(self, "_kind", pl.Enum(every))
+        own = [[*(known.get(word, -1) for word in every), -1] for _, known in places]  # the last is of no known word
+        object.__setattr__(self, "_own", tuple(np.array(one, np.int64) for one in own))
 
     def as_text(self) -> str:
         """For the metadata of a file."""
@@ -87,20 +91,29 @@ class Inputs:
         if self.numbers:
             feed[NUMBERS] = numbers = np.empty((rows.height, len(self.numbers)), np.float64)
             for i, name in enumerate(self.numbers):  # a blank is a NaN
-                numbers[:, i] = given[name] if name in given else rows.get_column(name).to_numpy().astype(np.float64)
+                numbers[:, i] = given[name] if name in given else rows.get_column(name).to_numpy()
             whole &= np.isfinite(numbers).all(axis=1)
         if self.codes:
             feed[CODES] = codes = np.empty((rows.height, len(self.codes)), np.int64)
-            for i, (name, kind) in enumerate(self._kinds):
-                column = _told(rows.get_column(name), whole)
-                places = column.cast(kind, strict=False).to_arrow().indices  # polars itself takes five times as long
-                found = places.to_numpy(zero_copy_only=False)
-                codes[:, i] = np.nan_to_num(found, nan=-1) if places.null_count else found
+            columns = [_told(rows.get_column(name), whole) for name in self.codes]
+            kinds = {column.dtype for column in columns}
+            if len(kinds) == 1:  # all words at once, which takes half the time of one column after the other
+                found = self._places_of(pl.concat(columns)).reshape(len(columns), -1)
+            else:
+                found = np.stack([self._places_of(column) for column in columns])
+            for i, own in enumerate(self._own):
+                codes[:, i] = own[found[i]]
         if self.texts:
             feed[TEXTS] = texts = np.empty((rows.height, len(self.texts)), np.object_)
             for i, name in enumerate(self.texts):
                 texts[:, i] = _told(rows.get_column(name), whole).fill_null("").to_numpy()
         return feed, whole
+
+    def _places_of(self, column: pl.Series) -> NDArray[np.intp]:
+        """The place of each value among the words of all columns; -1 where it is none (n)."""
+        places = column.cast(self._kind, strict=False).to_arrow().indices  # polars itself takes five times as long
+        found: NDArray[Any] = places.to_numpy(zero_copy_only=False)
+        return np.nan_to_num(found, nan=-1).astype(np.intp) if places.null_count else found
 
 
 def _told(column: pl.Series, whole: NDArray[np.bool_]) -> pl.Series:

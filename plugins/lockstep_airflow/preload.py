@@ -1,10 +1,10 @@
-"""What a Celery worker imports before its first task: tasks are forked from it, and need not import it again.
+"""What a worker imports before its first task: tasks are forked from it, and need not import it again.
 
-Named by `AIRFLOW__CELERY__EXTRA_CELERY_CONFIG={"imports": ["lockstep_airflow.preload"]}`, and imported by nothing else.
+Celery's does where `AIRFLOW__CELERY__EXTRA_CELERY_CONFIG={"imports": ["lockstep_airflow.preload"]}`; see also `local`.
 
 Rules:
 - Libraries alone. The team's code and Lockstep's own may change while a worker runs, and each task imports them anew.
-- Nothing that has threads of its own once it is imported, as polars and ONNX Runtime: they would be missing behind a fork.
+- Nothing that has threads of its own once it is imported, as polars and ONNX Runtime: a fork would be without them.
 - What is not installed is left out.
 """
 

@@ -85,6 +85,8 @@ def test_the_story_comes_true_while_everything_is_killed(tmp_path: Path) -> None
             # the decision API is ready when every group has a release; `biopsy` has none
             if container.service.stays and container.name != "decisions":
                 until(container.is_healthy, f"{container.name} is healthy: {container.last_words()}")
+        for worker in containers.of("airflow-worker"):  # what it forks tasks from has scikit-learn already
+            assert any("/sklearn/" in one.path for found in worker.processes() for one in found.memory_maps())
         decisions.close()
     assert [process for container in containers.all.values() for process in container.processes()] == []
     assert not place.folder.exists()

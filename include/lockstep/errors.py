@@ -21,7 +21,8 @@
     │   └── DeploymentFailed  a step of bringing a release to its endpoints was refused
     ├── NeighbourAway         another system that is told of what happened did not answer; it is told later
     └── RegistryError         the store or what stands in it
-        ├── StoreUnusable     wrong address, no permission, or it ignores put-if-absent
+        ├── StoreUnusable     wrong address, or it ignores put-if-absent
+        │   └── NotAllowed    it does not let these credentials do that
         ├── ObjectMissing
         ├── ObjectDamaged     bytes that differ from what the log says, or from what is about to be written
         ├── VersionRemoved    retention removed the files of a version; the log keeps what it says of it
@@ -127,6 +128,10 @@ class RegistryError(LockstepError):
 
 class StoreUnusable(RegistryError):
     """A wrong address, no permission, or a store that ignores put-if-absent."""
+
+
+class NotAllowed(StoreUnusable):
+    """The store does not let these credentials do that; doing it again with them is of no use."""
 
 
 class ObjectMissing(RegistryError):

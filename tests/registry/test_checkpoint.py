@@ -330,7 +330,7 @@ def test_an_entry_stands_though_no_checkpoint_can_be_written(
     assert warned
     assert all(record.levelno == logging.WARNING for record in warned)
     assert warned[0].getMessage() == (
-        "Log entry 10 stands, but no checkpoint could be written behind it: no space left on device"
+        "Log entry 10 stands, but a checkpoint could not be written, or not deleted: no space left on device"
     )
 
 

@@ -287,6 +287,17 @@ def test_compose_accepts_it(tmp_path: Path) -> None:
     assert (said.returncode, said.stderr) == (0, "")
 
 
+def test_each_secret_that_is_missing_is_named() -> None:
+    """The loader that Docker Compose is built on stops, and names each variable that has no value."""
+    loader = ROOT / ".cache/compose-go/cmd"  # it looks for variables nowhere, so each is missing
+    if not loader.exists():
+        pytest.skip("install the loader of Docker Compose, as the test above says")
+    said = subprocess.run([loader, FILE], capture_output=True, text=True, check=False)
+    assert said.returncode == 1
+    missing = re.findall(r"required variable (\w+) is missing a value: set it in \.env", said.stderr)
+    assert set(missing) == set(template())
+
+
 def test_the_image_that_trains_has_the_core_alone() -> None:
     """Target `train` installs the lock of the core with hashes, copies the core, and holds neither Airflow nor Beam."""
     text = (ROOT / "Dockerfile").read_text(encoding="utf-8")

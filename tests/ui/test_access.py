@@ -118,6 +118,16 @@ def test_rights_are_those_of_each_dag(site: Site) -> None:
     site.soon("/groups/churn", lambda page: page["dags"]["promote"]["may_run"], "bob")
 
 
+def test_airflows_audit_log_says_who_started_what(site: Site) -> None:
+    """Whoever starts a DAG through Airflow's API, as the buttons of the pages do, stands in Airflow's own audit log."""
+    asked = {"logical_date": None, "conf": {"version": "churn@1"}}
+    began = site.server.client("bob").post("/api/v2/dags/churn_promote/dagRuns", json=asked)
+    assert began.status_code == 200, began.text
+    site.server.do("end", dag_id="churn_promote", run_id=began.json()["dag_run_id"])
+    told = site.server.client().get("/api/v2/eventLogs", params={"dag_id": "churn_promote"}).json()["event_logs"]
+    assert ("trigger_dag_run", "bob") in {(one["event"], one["owner"]) for one in told}
+
+
 def test_an_answer_is_not_kept_for_somebody_with_other_rights(site: Site) -> None:
     """The ETag of one user's page is of no use to another whose page differs."""
     mine = site.get("/api/groups/churn", "olga")

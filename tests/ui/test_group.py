@@ -177,6 +177,19 @@ def test_who_is_asked_and_who_may_answer(site: Site) -> None:
     site.soon("/groups/churn", lambda found: found["dags"]["release"]["running"] is None)
 
 
+def test_whoever_may_edit_answers_where_nobody_is_assigned(site: Site) -> None:
+    """Airflow asks for the right to edit required actions, and for nothing else."""
+    site.server.do("start", dag_id="churn_release", run_id="open")
+    site.server.do(
+        "ask", dag_id="churn_release", run_id="open", task_id="approve", subject="?", body="Set", assigned=[]
+    )
+    path = "/api/v2/dags/churn_release/dagRuns/open/taskInstances/approve/-1/hitlDetails"
+    for user, status in (("vic", 403), ("olga", 200)):
+        answer = site.server.client(user).patch(path, json={"chosen_options": ["Approve"], "params_input": {}})
+        assert answer.status_code == status, user
+    site.server.do("end", dag_id="churn_release", run_id="open")
+
+
 def test_due_is_what_was_said_since_the_last_release(site: Site) -> None:
     """The newest event of the watch says that retraining is due, unless production was released since."""
     early, late = (TODAY - timedelta(days=1), site.shop.registry.now() + timedelta(seconds=1))

@@ -126,6 +126,7 @@ def start_snapshot(
     Raises:
         DataError: the source can't be read.
         UsageError: workers of the engine could not read the registry, the source or `clean`.
+        NotAllowed: the store lets these credentials delete nothing, so that the scratch would stay.
     """
     check(engine, f'Dataset "{dataset.name}"', registry.uri)
     found = found or Found(files=find_inputs(dataset.source))
@@ -133,6 +134,7 @@ def start_snapshot(
     check_evaluable(dataset)
     files = with_versions(found.files)
     taking = Taking(dataset=dataset, files=files, scratch=f"{SCRATCH}/{name}", code=code, why=found.why)
+    registry.objects.delete_scratch(f"{taking.scratch}/{SPEC}")  # so that who may not is told before all is read
     registry.objects.put(f"{taking.scratch}/{SPEC}", taking.as_json())
     open_scratch(registry.objects, taking.scratch)
     return taking

@@ -174,7 +174,8 @@ class Log:
             self.write_checkpoint()
         except RegistryError as error:
             level = logging.ERROR if isinstance(error, LogDamaged) else logging.WARNING
-            _logger.log(level, "Log entry %d stands, but no checkpoint could be written behind it: %s", number, error)
+            says = "Log entry %d stands, but a checkpoint could not be written, or not deleted: %s"
+            _logger.log(level, says, number, error)
 
     def _won(self, path: str, data: bytes) -> bool:
         """Write an entry; True if it stands and lasts, also when the store's own answer got lost on the way."""

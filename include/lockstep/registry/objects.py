@@ -23,7 +23,7 @@ from typing import Final, Self
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 
-from lockstep.errors import ObjectDamaged, ObjectMissing, StoreUnusable, UsageError
+from lockstep.errors import NotAllowed, ObjectDamaged, ObjectMissing, StoreUnusable, UsageError
 from lockstep.registry.access import Access
 from lockstep.registry.address import Address
 from lockstep.registry.ahead import Item, Result, in_order
@@ -248,6 +248,7 @@ class Objects:
 
         Raises:
             UsageError: the path is not below `scratch/`.
+            NotAllowed: the store lets these credentials delete nothing.
         """
         check_scratch(path, "deleted")
         self._delete(path)
@@ -295,6 +296,8 @@ class Objects:
             try:
                 with suppress(ObjectMissing), self._reported(path):
                     obstore.delete(self._store.handle, path)
+            except NotAllowed:
+                raise
             except StoreUnusable:  # perhaps only the answer got lost
                 if not self.exists(path):
                     return

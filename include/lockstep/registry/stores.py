@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from obstore.exceptions import BaseError
 from obstore.store import AzureStore, GCSStore, LocalStore, MemoryStore, S3Store
 
-from lockstep.errors import ObjectMissing, RegistryError, StoreUnusable
+from lockstep.errors import NotAllowed, ObjectMissing, RegistryError, StoreUnusable
 from lockstep.registry.access import Access, access_for
 from lockstep.registry.address import Address, Kind
 
@@ -32,7 +32,8 @@ _CONFIG: Final = {  # whatever the environment says
     Kind.AZURE: {"use_emulator": "false"},  # it would overrule the endpoint
 }
 _STATUS: Final = re.compile(r"status code: (\d{3})|\(code: (\d{3})\)")
-_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_FORBIDDEN: Final = re.compile(r"status code: 40[13]|\(code: (?:40[13]|AccessDenied)\)")  # the latter of deletions
+_CODE: Final = re.compile(r"<Code>(\w+)</Code>|\(code: ([A-Z]\w+)\)")
 _BROKEN: Final = re.compile(r"kind: (Connect|Request|Timeout|Interrupted|Decode)\b")
 _NO_BUCKET: Final = re.compile(r"NoSuchBucket|ContainerNotFound|specified (?:bucket|container) does not exist")
 _NO_CREDENTIALS: Final = re.compile(
@@ -68,7 +69,7 @@ class Store:
         where, text = f'Registry "{self.address.uri}": ', str(error)
         cloud = self.address.kind in _CONFIG
         if cloud and (found := self._no_way_in(text)):
-            return StoreUnusable(where + found)
+            return (NotAllowed if _FORBIDDEN.search(text) else StoreUnusable)(where + found)
         if isinstance(error, FileNotFoundError):
             return ObjectMissing(f'Object "{path}" is not in registry "{self.address.uri}". Restore it from a copy.')
         if cloud:
@@ -86,7 +87,7 @@ class Store:
             return f"there is no {self._bucket} in {name}{_said(text)}. Create it, or correct the address."
         if _REGION.search(text):
             return f"{self._bucket} in {name} is of another region{_said(text)}. Set AWS_REGION to that of the bucket."
-        if re.search(r"status code: 40[13]", text):
+        if _FORBIDDEN.search(text):
             return (
                 f"{name} does not let these credentials in{_said(text)}. Give others, or let these list, read, write"
                 f" and delete in {self._bucket}."

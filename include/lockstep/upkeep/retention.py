@@ -6,6 +6,7 @@ Rules:
 - The name of a removed folder is never used again. Who makes the same content a second time writes it elsewhere, and
   never meets files that are being deleted.
 - Killed at any point, the next run finishes: it deletes whatever is left below a folder that the log says is removed.
+- Whoever may not delete is refused before an entry says that something is gone.
 - A manifest is deleted first: a folder with a manifest is whole, when it comes and when it goes.
 - What the log says of a removed version stays, for ever.
 - The spec of a job goes when no job can be at work by it any more; none is needed once its job has ended.
@@ -29,6 +30,7 @@ SPECS: Final = "specs"
 DECISIONS: Final = "decisions"
 SPEC_LASTS: Final = timedelta(days=30)  # a custom job of Vertex AI runs for a week at most
 MOST_FOLDERS: Final = 1000  # in one entry, which has a size limit
+_NOTHING: Final = f"{SCRATCH}/nothing"  # stands never; deleting it shows whether that is allowed
 _OPEN: Final = "open"  # stands in a scratch as long as its pipeline wants it
 
 
@@ -94,7 +96,9 @@ def retain(registry: Registry, rule: Rule, origin: Origin, *, most: int = MOST_F
 
     Raises:
         LogDamaged: the log does not say what is needed; nothing is removed.
+        NotAllowed: the store lets these credentials delete nothing; nothing is removed, and no entry says so.
     """
+    registry.objects.delete_scratch(_NOTHING)
     folders, catalogue = _survey(registry.objects), Catalogue()
     unfinished = {folder: heap for folder, heap in folders.items() if folder in registry.state().removed}
     removals: list[Removal] = []

@@ -61,6 +61,16 @@ def test_a_typed_row_goes_without_polars(decider: Decider, a_row: Row) -> None:
     assert taken.rows.values == cleaned.to_dict(as_series=False)
 
 
+def test_rows_of_several_requests_need_no_keys(decider: Decider, a_row: Row) -> None:
+    """Each is called by its place in its request, whoever came beside it, and none needs polars for that."""
+    intake = decider.releases["shop"].plans["offers"].intakes["shoppers"]
+    nameless = {name: value for name, value in a_row.items() if name != "shopper"}
+    taken = intake.take([nameless, nameless, a_row, nameless], [0, 0, 1, 2])
+    assert isinstance(taken.rows, Few)
+    assert taken.keys == ["row 0", "row 0", a_row["shopper"], "row 2"]
+    assert taken.rows.frame["shopper"].n_unique() == 4
+
+
 def test_a_request_is_looked_at_now_and_then(a_row: Row, caplog: pytest.LogCaptureFixture) -> None:
     """Should the functions say something else than polars, it answers that row and all others, and the log says so."""
     intake = Intake(shop.shoppers, shop.shoppers.schema)

@@ -101,19 +101,17 @@ class Intake:
             taken.keys = taken.key_list
             for i, place in enumerate(taken.places):
                 if place in nameless:
-                    taken.keys[i] = f"row {numbers[place]}" if self._names_rows else numbers[place]
+                    taken.keys[i] = self._shown(numbers[place])
         return taken
 
     def _few(self, rows: Sequence[Row], numbers: Sequence[int], clean: RowClean) -> Taken | None:
         """As `take`, without polars; None where one row needs it."""
-        key, names_rows, columns = self._dataset.key, self._names_rows, self.columns
+        key = self._dataset.key
         typed: list[dict[str, Any]] = []
         cleaned: list[dict[str, Any]] = []
         keys: list[Any] = []
-        for row, number in zip(rows, numbers, strict=True):
-            if row.get(key) is None:
-                row = {**row, key: f"row {number}" if names_rows else number}  # noqa: PLW2901  with a name
-            values = plain_values(row, columns)
+        for place, row in enumerate(rows):
+            values = plain_values(self._named(row, place), self.columns)
             if values is None:
                 return None
             try:
@@ -121,9 +119,9 @@ class Intake:
             except LeftToPolars:
                 return None
             typed.append(values)
-            keys.append(values[key])
-        count = len(keys)
-        if count > 1 and len(set(keys)) < count:
+            keys.append(self._shown(numbers[place]) if row.get(key) is None else values[key])
+        count = len(typed)
+        if count > 1 and len({one[key] for one in typed}) < count:
             return None  # `clean` needs unique keys
         by_column = {name: [one[name] for one in cleaned] for name in cleaned[0]} if cleaned else {}
         few = Few(by_column, count, lambda: clean_rows(self._dataset, self._frame(typed)))
@@ -137,7 +135,11 @@ class Intake:
     def _named(self, row: Row, place: int) -> Row:
         """A row with a key."""
         key = self._dataset.key
-        return row if row.get(key) is not None else {**row, key: f"row {place}" if self._names_rows else place}
+        return row if row.get(key) is not None else {**row, key: self._shown(place)}
+
+    def _shown(self, place: int) -> str | int:
+        """A place as a key."""
+        return f"row {place}" if self._names_rows else place
 
     def _one_by_one(self, rows: Sequence[Row], taken: Taken) -> pl.DataFrame | None:
         """The typed rows of those among which some have to be looked at."""

@@ -264,6 +264,12 @@ def adds_up(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(new=pl.col("i").sum())
 
 
+@row_wise
+def divides(frame: pl.DataFrame) -> pl.DataFrame:
+    """Is rounded otherwise by polars where rows are many."""
+    return frame.with_columns(new=pl.col("f") / 3)
+
+
 @pytest.mark.parametrize(
     ("clean", "said"),
     [
@@ -272,6 +278,7 @@ def adds_up(frame: pl.DataFrame) -> pl.DataFrame:
         (calls_python, "read as expressions"),
         (sorts, r"\(Sort\)"),
         (adds_up, "its clean has a Agg"),
+        (divides, "divides by a constant"),
     ],
 )
 def test_anything_else_is_left_to_polars_with_its_reason(clean: Clean, said: str) -> None:

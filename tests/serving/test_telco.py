@@ -59,7 +59,7 @@ def test_a_row_is_the_same_alone_among_others_and_in_training(telco_csv: Path, t
     intake = loaded.plans["offers"].intakes["customers"]
     texts = [raw[key] for key in keys]
     together = intake.take(texts, range(len(texts)))
-    assert together.keys == keys
+    assert together.key_list == keys
     features = trained.drop("_split")
     assert together.rows is not None
     assert as_frame(together.rows).equals(features)

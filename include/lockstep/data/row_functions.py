@@ -6,7 +6,7 @@ Rules:
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil, floor, isfinite
+from math import ceil, floor, frexp, isfinite
 from operator import add, eq, ge, gt, le, lt, mul, ne, neg, sub
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ Inputs = Sequence[Make]
 Options = Sequence[Any]
 INTS: Final = (pl.Int8, pl.Int16, pl.Int32, pl.Int64)
 _INT: Final = 1 << 63
+_HALF: Final = 0.5  # what frexp says of a power of two
 _EXACT: Final = 1 << 53  # beyond, a float is a whole number anyway
 
 
@@ -86,6 +87,15 @@ def checked(make: Make, dtype: Any) -> Make:  # noqa: ANN401  polars' own
 def divide(left: float, right: float) -> float:
     """The quotient of floats, which polars makes of ints, too."""
     return float(left) / float(right)
+
+
+def is_inexact(divisor: Make) -> bool:
+    """Whether it is a constant whose inverse is rounded: by that polars multiplies many rows, and divides one."""
+    try:
+        found = divisor({})
+    except KeyError:
+        return False
+    return not found or abs(frexp(found)[0]) != _HALF
 
 
 def _both(left: Make, right: Make) -> Make:

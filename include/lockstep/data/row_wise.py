@@ -36,6 +36,7 @@ from lockstep.data.row_functions import (
     checked,
     divide,
     either,
+    is_inexact,
     keep,
     pick_columns,
     set_columns,
@@ -202,6 +203,8 @@ class _Reader:
         is_whole = dtype == pl.Int64 and kinds <= set(INTS)
         if word in COUNTED and (is_whole or (dtype == pl.Float64 and kinds == {pl.Float64})):
             return checked(strict(COUNTED[word], left, right), dtype)
+        if word == "TrueDivide" and is_inexact(right):
+            raise LeftToPolars("its clean divides by a constant, which polars does otherwise for one row than for many")
         if word == "TrueDivide" and dtype == pl.Float64 and kinds <= {pl.Float64, pl.Int64}:
             return checked(strict(divide, left, right), dtype)
         raise LeftToPolars(f"its clean has {word} of {', '.join(sorted(map(str, kinds)))}")

@@ -1,6 +1,7 @@
 """Those who are asked whether a group may be released: users of Airflow, and what they see and answer."""
 
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,9 @@ QUIZ = Group(
 )
 PERSON = Origin(by="cleo", why="at the command line")
 VERSIONS = 7
-READS = 1.5  # seconds; Airflow takes a task for lost that goes on before its scheduler heard that it had begun to wait
+# Seconds that somebody reads: Airflow takes a task for lost that goes on before its scheduler heard that it had begun to
+# wait, and it may hear of that five seconds late.
+READS, READS_AT_MOST = 0.5, 8.0
 TRAINING = """
 import os, sys
 
@@ -107,8 +110,20 @@ class Panel:
         found: dict[str, Any] = until(find, f"somebody is asked about {digest}")
         task = self.desk.airflow.rest.task
         until(lambda: task(run.dag_id, run.run_id, "approve").state == "deferred", "the task waits for the answer")
-        time.sleep(READS)
+        self._read(run)
         return found
+
+    def _read(self, run: Run) -> None:
+        """Wait until the scheduler has heard of the end of each process that asked; of a killed one it never does."""
+        end = time.monotonic() + READS_AT_MOST
+        time.sleep(READS)
+        while time.monotonic() < end:
+            said = self.desk.airflow.log_file.read_text(errors="replace")
+            begun = re.findall(rf"Trying to enqueue tasks: .*asked_release\.approve {re.escape(run.run_id)}", said)
+            heard = re.findall(rf"Received executor event .*task_id='approve', run_id='{re.escape(run.run_id)}'", said)
+            if len(heard) >= len(begun):
+                return
+            time.sleep(0.1)
 
     def decide(self, run: Run, word: str, why: str = "") -> Run:
         """Answer whatever is asked, until the run has ended well: a task that was killed meanwhile asks again."""

@@ -25,8 +25,8 @@ QUIZ = Group(
 )
 PERSON = Origin(by="cleo", why="at the command line")
 VERSIONS = 7
-# Seconds that somebody reads: Airflow takes a task for lost that goes on before its scheduler heard that it had begun to
-# wait, and it may hear of that five seconds late.
+# Seconds that somebody reads: Airflow takes a task for lost that goes on before its scheduler heard that it had begun
+# to wait, and it may hear of that five seconds late.
 READS, READS_AT_MOST = 0.5, 8.0
 TRAINING = """
 import os, sys

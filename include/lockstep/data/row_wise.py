@@ -13,6 +13,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from math import isfinite
 from operator import itemgetter
 from typing import Any, Final
 
@@ -189,6 +190,8 @@ class _Reader:
         value = found.value
         if not isinstance(value, bool | int | float | str | list | None):
             raise LeftToPolars(f"its clean has a literal of type {found.dtype}")
+        if isinstance(value, float) and not isfinite(value):
+            raise LeftToPolars("its clean has a number that is not finite")
         self.literals += value if isinstance(value, list) else [value]
         return lambda _: value
 

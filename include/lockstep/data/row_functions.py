@@ -98,24 +98,19 @@ def is_inexact(divisor: Make) -> bool:
     return not found or abs(frexp(found)[0]) != _HALF
 
 
-def _both(left: Make, right: Make) -> Make:
-    def both(row: Values) -> bool | None:
-        one, other = left(row), right(row)
-        if one is False or other is False:
-            return False
-        return None if one is None or other is None else True
+def _joins(*, decides: bool) -> Callable[[Make, Make], Make]:
+    """`&` or `|`: one side that `decides` is enough; where none does, a blank leaves it open."""
 
-    return both
+    def joined(left: Make, right: Make) -> Make:
+        def of_both(row: Values) -> bool | None:
+            one, other = left(row), right(row)
+            if decides in (one, other):
+                return decides
+            return None if one is None or other is None else not decides
 
+        return of_both
 
-def _any(left: Make, right: Make) -> Make:
-    def any_of(row: Values) -> bool | None:
-        one, other = left(row), right(row)
-        if one is True or other is True:
-            return True
-        return None if one is None or other is None else False
-
-    return any_of
+    return joined
 
 
 def either(holds: Make, truthy: Make, falsy: Make) -> Make:
@@ -242,10 +237,10 @@ COMPARED: Final[Mapping[str, Callable[..., Any]]] = {
     "GtEq": ge,
 }
 LOGIC: Final[Mapping[str, Callable[[Make, Make], Make]]] = {
-    "And": _both,
-    "LogicalAnd": _both,
-    "Or": _any,
-    "LogicalOr": _any,
+    "And": _joins(decides=False),
+    "LogicalAnd": _joins(decides=False),
+    "Or": _joins(decides=True),
+    "LogicalOr": _joins(decides=True),
 }
 SIMPLE: Final[Mapping[str, Callable[..., Any]]] = {
     "Not": lambda value: not value,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from socketserver import BaseRequestHandler, ThreadingTCPServer
+from typing import Any
 
 import pytest
 
@@ -113,6 +114,42 @@ def test_two_calls_at_once_make_nothing_twice(staged: Desk, mlflow: Server) -> N
     assert set(mlflow.runs()) == ALL
     assert set(mlflow.versions("second_look")) == {"second_look@1", "second_look@2"}
     assert mlflow.standing("surgery") == {"staging": "surgery@1"}
+
+
+def test_a_call_between_looking_and_making_is_seen(
+    staged: Desk, mlflow: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One call finds no run; before it makes one, another has told all: what the first makes then goes again."""
+    from mlflow.tracking import MlflowClient
+
+    make = MlflowClient.create_run
+    others = 0
+
+    def late(client: MlflowClient, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  MLflow's type
+        nonlocal others
+        if others == 0:
+            others += 1
+            sync(staged.registry, GROUP, mlflow.address)
+        return make(client, *args, **kwargs)
+
+    monkeypatch.setattr(MlflowClient, "create_run", late)
+    sync(staged.registry, GROUP, mlflow.address)
+    assert others == 1
+    assert set(mlflow.runs()) == ALL
+    assert set(mlflow.versions("second_look")) == {"second_look@1", "second_look@2"}
+    sync(staged.registry, GROUP, mlflow.address)
+    assert all(mlflow.client.get_run(run.info.run_id).info.status == "FINISHED" for run in mlflow.runs().values())
+
+
+def test_a_run_that_somebody_deleted_is_made_again(staged: Desk, mlflow: Server) -> None:
+    """What is told once more, or later, has a run to stand in; the registered version is there still."""
+    sync(staged.registry, GROUP, mlflow.address)
+    mlflow.client.delete_run(mlflow.runs()["surgery@1"].info.run_id)
+    experiment = mlflow.client.get_experiment_by_name("lockstep/biopsy")
+    mlflow.client.set_experiment_tag(experiment.experiment_id, "lockstep.entry", "0")
+    sync(staged.registry, GROUP, mlflow.address)
+    assert set(mlflow.runs()) == ALL
+    assert set(mlflow.versions("surgery")) == {"surgery@1"}
 
 
 @contextmanager

@@ -100,22 +100,21 @@ class Mlflow:
             for name, value in tags.items():
                 self._client.set_experiment_tag(number, name, value)
 
-    def run(self, experiment: str, name: str, mark: Mapping[str, str], at: int) -> str:
-        """The id of the run that bears a mark, a tag that no other has; else a new one, begun at `at` (ms)."""
+    def run(self, experiment: str, name: str, mark: Mapping[str, str], at: int) -> tuple[str, bool]:
+        """The id of a run that bears a mark, and whether it is a new one, begun at `at` (ms), since none did."""
         ((key, value),) = mark.items()
-
-        def found() -> list[str]:
-            runs = self._client.search_runs([experiment], f"tags.`{key}` = '{value}'", max_results=10)
-            return sorted(run.info.run_id for run in runs)
-
         with self._asking():
-            ids = found()
-            if not ids:
-                made = self._client.create_run(experiment, start_time=at, tags=dict(mark), run_name=name).info.run_id
-                ids = found() or [made]
-                if made != ids[0]:
-                    self._client.delete_run(made)  # another call has made it meanwhile
-            return ids[0]
+            found = self._client.search_runs([experiment], f"tags.`{key}` = '{value}'", max_results=10)
+            if found:
+                return min(run.info.run_id for run in found), False
+            made = self._client.create_run(experiment, start_time=at, tags=dict(mark), run_name=name)
+            return made.info.run_id, True
+
+    def delete_run_unless_only(self, run: str, other: str) -> None:
+        """Delete a run, unless it is the other one, or somebody has deleted that."""
+        with self._asking():
+            if run != other and self._client.get_run(other).info.lifecycle_stage == "active":
+                self._client.delete_run(run)
 
     def log(
         self, run: str, *, params: Mapping[str, str], metrics: Mapping[str, float], at: int, tags: Mapping[str, str]
@@ -183,8 +182,8 @@ class Mlflow:
             if not token:
                 return
 
-    def version(self, name: str, run: str, mark: Mapping[str, str], tags: Mapping[str, str], *, about: str) -> None:
-        """Let there be one registered version that bears a mark, of a run, with these tags."""
+    def version(self, name: str, run: str, mark: Mapping[str, str], tags: Mapping[str, str], *, about: str) -> str:
+        """Let there be one registered version that bears a mark, with these tags, of a run or of another; its run."""
         ((key, value),) = mark.items()
         short = {tag: said[:_TAG] for tag, said in tags.items()}
         known = self._by(name, key).get(value)
@@ -193,15 +192,17 @@ class Mlflow:
                 for tag, said in short.items():
                     if known.tags.get(tag) != said:
                         self._client.set_model_version_tag(name, known.version, tag, said)
-            return
+            return str(known.run_id)
         with self._asking():
             source = f"{self._client.get_run(run).info.artifact_uri.rstrip('/')}/manifest.json"
             made = self._client.create_model_version(
                 name, source, run_id=run, tags={**short, **mark}, description=about, await_creation_for=0
             )
-        if self.versions(name, key)[value] != str(made.version):
+        first = self._by(name, key)[value]
+        if str(first.version) != str(made.version):
             with self._asking():
                 self._client.delete_model_version(name, made.version)  # another call has made it meanwhile
+        return str(first.run_id)
 
     def aliases(self, name: str) -> dict[str, str]:
         """Alias → number of the registered version."""

@@ -4,8 +4,9 @@ Rules:
 - MLflow is told, and never asked what holds. Whoever trains, promotes or releases does not wait for it.
 - How far MLflow was told stands in MLflow: the experiment of a group has the number of the last entry as its tag. What
   was missed is told by the next call, in the order of the log.
-- Told twice is told once: a run and a version are found by the digest that they bear. Of two that are made by two calls
-  at one time, the later one is deleted.
+- Told twice is told once: a run and a version are found by the digest that they bear. Two calls at one time may both
+  find none, and make them. MLflow numbers versions one after the other: the lower number stays, and the run that it is
+  of; who made the others deletes them. (Runs have no order that all agree on.)
 - The aliases `staging` and `production` are set last, to what the log says by then. MLflow has no way to set several at
   once: for a moment some are new and others old, and nothing should decide by them.
 - An experiment or a registered model that something else has made is left alone, and named.
@@ -112,10 +113,12 @@ def _tell(client: Mlflow, experiment: _Experiment, log: str, made: Made) -> None
     """Make, or find, the run and the registered version of a model version; add what is new."""
     digest = {f"{PREFIX}digest": made.model.digest}
     at = int(made.model.recorded.at.timestamp() * 1000)
-    run = client.run(experiment.number, made.model.ref, digest, at)
+    run, is_new = client.run(experiment.number, made.model.ref, digest, at)
     client.log(run, params=made.params, metrics=made.metrics, at=at, tags=_named(made.tags))
     for path, data in made.files.items():
         client.keep(run, path, data)
+    if made.threshold is None:
+        client.end(run, at)
     name = made.model.name
     tags = client.registered_model(name, {f"{PREFIX}log": log})
     if tags.get(f"{PREFIX}log") != log:
@@ -123,9 +126,9 @@ def _tell(client: Mlflow, experiment: _Experiment, log: str, made: Made) -> None
             f'MLflow has a registered model "{name}" that Lockstep did not make, or made for another registry. Rename'
             " it there; Lockstep touches nothing that is not its own."
         )
-    client.version(name, run, digest, _named(made.tags), about=f"{made.model.ref} of Lockstep")
-    if made.threshold is None:
-        client.end(run, at)
+    holder = client.version(name, run, digest, _named(made.tags), about=f"{made.model.ref} of Lockstep")
+    if is_new:
+        client.delete_run_unless_only(run, holder)
 
 
 def _named(tags: Any) -> dict[str, str]:  # noqa: ANN401  a mapping of texts

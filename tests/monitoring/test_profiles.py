@@ -13,9 +13,9 @@ TARGETS = {"churn": "Churn", "churn_reason": "Contract"}
 KEY = "customerID"
 
 
-def profiled(rows: pl.DataFrame, name: str) -> Profiled:
+def profiled(rows: pl.DataFrame, name: str, key: str = KEY) -> Profiled:
     """A snapshot of rows, by its profile."""
-    whole: Profile = profile_of(rows.with_columns(pl.lit("train").alias("_split")), KEY)
+    whole: Profile = profile_of(rows.with_columns(pl.lit("train").alias("_split")), key)
     columns = {column: str(kind) for column, kind in rows.schema.items()}
     return Profiled(name=name, digest=name, rows=rows.height, columns=columns, profile=finish(whole))
 

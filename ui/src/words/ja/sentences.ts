@@ -1,10 +1,12 @@
 import type { Form } from "../sentences";
+import { drift } from "./drift";
 
 const CONDITION = String.raw`^(?:(\w+\([^)]*\)): )?`; // where a node says which condition it is about
 const about = (condition: string) => (condition ? `${condition}: ` : "");
 
 /** サーバーの文章 */
 export const forms: readonly Form[] = [
+  ...drift,
   [/^(\S+) is not in staging$/, (name) => `${name} はステージングにありません`],
   [
     /^(\S+) was built on (\S+), but (\S+) is in staging; retrain and promote (\S+)$/,

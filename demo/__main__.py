@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
+from demo import signals
 from demo.customers import Customers, OwnFile, Simulated, write_biopsies
 from demo.rest import RestError, RunNotFinished
 from demo.screen import Screen
@@ -36,7 +37,7 @@ def main() -> int:
     screen = Screen()
     place = on_loopback(folder) if options.cloud else alone(folder)
     try:
-        with place as surroundings:
+        with signals.ending(), place as surroundings:
             _play(screen, customers, folder, surroundings, leave=options.exit)
     except ProgramMissing as error:
         print(f"The cloud on this machine needs a program more. {error}", file=sys.stderr)

@@ -15,22 +15,20 @@ import json
 import os
 import secrets
 import shlex
-import signal
 import socket
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import IO, Literal, NoReturn, Self
 
 import psutil  # type: ignore[import-untyped]
 
-from demo import sessions
+from demo import sessions, signals
 from demo.rest import Rest, RestError
 
 __all__ = ["COMPONENTS", "Component", "Standalone", "StandaloneFailed"]
@@ -119,7 +117,7 @@ class Standalone:
         began, began_at = time.monotonic(), datetime.now(UTC)
         deadline = began + self.timeout
         self._prepare_home()
-        self._handlers.enter_context(_ending_on(signal.SIGTERM, signal.SIGHUP))
+        self._handlers.enter_context(signals.ending())
         airflow = self._spawn("standalone")
         self._wait_for("API", self._answers, airflow, deadline)
         self._wait_for("scheduler, triggerer and DAG processor", lambda: self._beats_since(began_at), airflow, deadline)
@@ -128,7 +126,7 @@ class Standalone:
 
     def stop(self, *, grace: float = 6.0) -> None:
         """End every process of this Airflow: gently, and after `grace` seconds by kill. May be called again."""
-        with _deaf_to_ctrl_c():
+        with signals.deaf():
             self.rest.close()
             parts = [*self._candidates(), *(psutil.Process(pid) for pid in self._sessions() if psutil.pid_exists(pid))]
             sessions.end(parts, self._sessions(), self._mark, grace=grace)
@@ -293,36 +291,3 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-@contextlib.contextmanager
-def _ending_on(*signals: signal.Signals) -> Iterator[None]:
-    """Turn signals that would end this process at once into `SystemExit`, so that `with` blocks are left in order."""
-
-    def leave(number: int, _frame: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)
-
-    with _handling(signals, leave):
-        yield
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """An impatient second Ctrl-C must not leave half of Airflow running."""
-    with _handling([signal.SIGINT, signal.SIGTERM, signal.SIGHUP], signal.SIG_IGN):
-        yield
-
-
-@contextlib.contextmanager
-def _handling(
-    signals: Sequence[signal.Signals], handler: Callable[[int, FrameType | None], object] | signal.Handlers
-) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # Python lets only the main thread handle signals
-        return
-    before = {number: signal.signal(number, handler) for number in signals}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)

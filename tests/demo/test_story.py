@@ -169,10 +169,7 @@ def customers(tmp_path: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(WAIT + 120)
 def test_the_story_on_this_machine_comes_true_and_ctrl_c_ends_it(tmp_path: Path) -> None:
-    """The demo tells the whole story in order with simulated months, stays up until Ctrl-C, then leaves no process.
-
-    Ctrl-C may be pressed again, and again, while it ends all that it started.
-    """
+    """The demo tells the whole story in order with simulated months, stays up until Ctrl-C, then leaves no process."""
     with Demo(tmp_path / "demo") as demo:
         demo.wait_for(LAST)
         assert missing((*STORY, *DUE, TRUE, re.escape(LAST)), demo.output) == "", demo.output
@@ -182,7 +179,7 @@ def test_the_story_on_this_machine_comes_true_and_ctrl_c_ends_it(tmp_path: Path)
         assert demo.output.count(", trained by the task churn.train\n") == 4
         assert demo.output.count(", trained by the task churn_reason.train\n") == 3
         assert demo.left()
-        for _ in range(20):
+        for _ in range(20):  # by an impatient user
             demo.process.send_signal(signal.SIGINT)
             time.sleep(0.03)
         assert demo.end() == 130

@@ -18,10 +18,12 @@ from datetime import datetime
 from types import NoneType
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
 from lockstep.data import dtype_of, parse_rows
+from lockstep.data.plain import plain_rows
 from lockstep.declare import Column, Dataset
 from lockstep.graph import Graph
 
@@ -75,9 +77,10 @@ _TYPES: Final[Mapping[str, frozenset[type]]] = {
     "date": frozenset(),
 }
 _PLACE: Final = "_line"  # which parse_rows keeps
-_STEP: Final = 500  # rows
+_STEP: Final = 1000  # rows
 Answer = Mapping[str, Any]
 Rest = Callable[[], None]
+Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +99,11 @@ class Answered:
     group: str
     api: str
     release: str
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
     answers: Sequence[Answer]
     size: int
     against: str = ""
     answered: Sequence[Answer] = ()
-
-
-Item = tuple[Answered, int]  # a request, and the place of a row in it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,58 +138,65 @@ def frame_of(layout: Layout, requests: Sequence[Answered], rest: Rest = lambda: 
 
     `rest` is called every few milliseconds: who answers beside this may have the interpreter then.
     """
-    rows = [(asked, place) for asked in requests for place in range(len(asked.rows))]
-
-    def each(make: Callable[[Answered, int], Any]) -> list[Any]:
-        return _each(rows, make, rest)
-
-    own = pl.DataFrame(
-        {
-            "_at": each(lambda asked, _: asked.at),
-            "_request": each(lambda asked, _: asked.request),
-            "_row": each(lambda _, place: place),
-            "_api": each(lambda asked, _: asked.api),
-            "_group": each(lambda asked, _: asked.group),
-            "_release": each(lambda asked, _: asked.release),
-            "_decisions": _nested(each(lambda asked, place: _decisions(asked.answers[place])), _DECISIONS),
-            "_explanations": _nested(each(lambda asked, place: _explanations(asked.answers[place])), _EXPLANATIONS),
-            "_error": each(lambda asked, place: _error(asked.answers[place], layout, asked.api)),
-            "_shadow": each(lambda asked, _: bool(asked.against)),
-            "_against": each(lambda asked, _: asked.against or None),
-            "_answered": _nested(
-                each(lambda asked, place: _decisions(asked.answered[place]) if asked.answered else None), _DECISIONS
-            ),
-        },
-        schema=OWN,
+    answers = [answer for asked in requests for answer in asked.answers]
+    nothing: Answer = {"error": "nobody else has answered"}
+    answered = [answer for asked in requests for answer in asked.answered or [nothing] * len(asked.rows)]
+    own = _by_request(requests).with_columns(
+        _nested(_each(answers, _decisions, rest), _DECISIONS).alias("_decisions"),
+        _nested(_each(answers, _explanations, rest), _EXPLANATIONS).alias("_explanations"),
+        _nested(_each(answered, _decisions, rest), _DECISIONS).alias("_answered"),
     )
-    return pl.concat([own, _columns(layout, rows, own["_error"], rest)], how="horizontal")
+    errors = [_error(answer, layout, api) for answer, api in zip(answers, own["_api"].to_list(), strict=True)]
+    own = own.with_columns(pl.Series("_error", errors, OWN["_error"])).select(*OWN)
+    rows = [row for asked in requests for row in asked.rows]
+    return pl.concat([own, _columns(layout, rows, own, rest)], how="horizontal")
 
 
-def _each(rows: Sequence[Item], make: Callable[[Answered, int], Any], rest: Rest) -> list[Any]:
-    """What is made of each row, with a rest every now and then."""
+def _by_request(requests: Sequence[Answered]) -> pl.DataFrame:
+    """What all rows of a request have in common, for each row, and the place of the row."""
+    counts = [len(asked.rows) for asked in requests]
+    common = {
+        "_at": [asked.at for asked in requests],
+        "_request": [asked.request for asked in requests],
+        "_api": [asked.api for asked in requests],
+        "_group": [asked.group for asked in requests],
+        "_release": [asked.release for asked in requests],
+        "_shadow": [bool(asked.against) for asked in requests],
+        "_against": [asked.against or None for asked in requests],
+    }
+    found = pl.DataFrame(common, schema={name: OWN[name] for name in common})[np.repeat(np.arange(len(counts)), counts)]
+    return found.with_columns(pl.Series("_row", [place for count in counts for place in range(count)], OWN["_row"]))
+
+
+def _each(values: Sequence[Any], make: Callable[[Any], Any], rest: Rest) -> list[Any]:
+    """What is made of each, with a rest every now and then."""
     found: list[Any] = []
-    for start in range(0, len(rows), _STEP):
-        found += [make(asked, place) for asked, place in rows[start : start + _STEP]]
+    for start in range(0, len(values), _STEP):
+        found += map(make, values[start : start + _STEP])
         rest()
     return found
 
 
-def _columns(layout: Layout, rows: Sequence[Item], errors: pl.Series, rest: Rest) -> pl.DataFrame:
+def _columns(layout: Layout, rows: Sequence[Row], own: pl.DataFrame, rest: Rest) -> pl.DataFrame:
     """The columns of the requests; null where a row was not usable, or its API does not ask for the column."""
-    usable = [error in (None, LEFT_OUT) for error in errors.to_list()]
-    found = pl.DataFrame({_PLACE: range(len(rows))}, schema={_PLACE: pl.Int64})
+    about = list(own.select("_error", "_api", "_shadow").iter_rows())
     every = {data.name: data for used in layout.datasets.values() for data in used}
     values: dict[str, pl.Series] = {}
     for data in every.values():
         users = {api for api, used in layout.datasets.items() if any(one.name == data.name for one in used)}
-        asked = [place for place, (one, _) in enumerate(rows) if usable[place] and one.api in users]
+        asked = [place for place, (error, api, _) in enumerate(about) if error in (None, LEFT_OUT) and api in users]
+        given = [{data.key: rows[place].get(data.key)} if about[place][2] else rows[place] for place in asked]
         schema = {name: replace(column, nullable=True) for name, column in _open(data, layout).items()}
-        typed = _parsed(schema, data.key, asked, [rows[place] for place in asked], rest)
-        parsed = found.join(typed, on=_PLACE, how="left", maintain_order="left")
+        typed = _typed(schema, given, rest)
+        if typed.height < len(rows):
+            placed = typed.with_columns(pl.Series(_PLACE, asked, pl.Int64)[typed[_PLACE]])
+            typed = pl.DataFrame({_PLACE: range(len(rows))}, {_PLACE: pl.Int64}).join(
+                placed, on=_PLACE, how="left", maintain_order="left"
+            )
         for name in schema:
-            column = parsed[name].cast(layout.columns[name])
-            first = values.get(name, column)
-            values[name] = first.zip_with(first.is_not_null(), column)
+            column = typed[name].cast(layout.columns[name])
+            first = values.get(name)
+            values[name] = column if first is None else first.zip_with(first.is_not_null(), column)
     return pl.DataFrame([values[name].alias(name) for name in layout.columns])
 
 
@@ -197,16 +204,22 @@ def _open(data: Dataset, layout: Layout) -> dict[str, Column]:
     return {name: column for name, column in data.schema.items() if name not in layout.private}
 
 
-def _parsed(
-    schema: Mapping[str, Column], key: str, places: Sequence[int], rows: Sequence[Item], rest: Rest
-) -> pl.DataFrame:
-    """Some rows, typed, with their places; of a shadow's rows only the key."""
-
-    def value_of(name: str) -> Callable[[Answered, int], Any]:
-        return lambda asked, place: None if asked.against and name != key else asked.rows[place].get(name)
-
-    cells = [_cells(name, _each(rows, value_of(name), rest), column) for name, column in schema.items()]
-    return parse_rows(pl.DataFrame([*cells, pl.Series(_PLACE, places, dtype=pl.Int64)]), schema).good
+def _typed(schema: Mapping[str, Column], rows: Sequence[Row], rest: Rest) -> pl.DataFrame:
+    """Rows, typed, with their places; those that can't be are left out."""
+    found = []
+    for start in range(0, len(rows), _STEP):
+        some = rows[start : start + _STEP]
+        places = pl.Series(_PLACE, range(start, start + len(some)), pl.Int64)
+        if (typed := plain_rows(some, schema)) is None:
+            cells = [_cells(name, [row.get(name) for row in some], column) for name, column in schema.items()]
+            typed = parse_rows(pl.DataFrame([*cells, places]), schema).good
+        else:
+            typed = typed.with_columns(places)
+        found.append(typed)
+        rest()
+    if not found:
+        return pl.DataFrame(schema={name: dtype_of(column) for name, column in schema.items()} | {_PLACE: pl.Int64})
+    return pl.concat(found)
 
 
 def _cells(name: str, values: list[Any], column: Column) -> pl.Series:

@@ -1,5 +1,6 @@
 """A row of the decision log: what it holds of a request and its answer, and what it never holds."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Any
@@ -55,6 +56,26 @@ def test_every_row_of_the_source_is_logged_as_it_was_parsed(decider: Decider, sh
     assert set(frame["_error"].unique()) == {None, "left out by clean"}
     source = pl.DataFrame(shop_rows).select(pl.col("shopper"), pl.col("age").cast(pl.Int64), "region")
     assert frame.select("shopper", "age", "region").equals(source)
+
+
+@pytest.mark.parametrize("texts_at", [(), (7,), (7, 1999), range(2100)])
+def test_the_short_way_and_the_long_one_log_the_same(
+    texts_at: Sequence[int], decider: Decider, a_row: Row, shop_rows: list[Row]
+) -> None:
+    """Typed rows, and rows with texts in the place of numbers, by the thousand, behind one that can not be used."""
+    rows = [dict(shop_rows[place % len(shop_rows)], shopper=f"s{place}") for place in range(2100)]
+    answers = decider.decide("offers", rows)
+    given = [
+        {name: value if value is None else str(value) for name, value in row.items()} if place in texts_at else row
+        for place, row in enumerate(rows)
+    ]
+    bad = asked([a_row | {"age": "old"}], decider.decide("offers", [a_row | {"age": "old"}]))
+    frame = frame_of(layout_of(shop.graph, "shop"), [bad, asked(given, answers)])
+    assert frame.height == 2101
+    assert frame[0, "age"] is None
+    assert frame["_row"].to_list() == [0, *range(2100)]
+    expected = pl.DataFrame(rows).select("shopper", pl.col("age").cast(pl.Int64), "region", "plan")
+    assert frame[1:].select("shopper", "age", "region", "plan").equals(expected)
 
 
 SECRETS = ("Hilde", "Nordpol", "41.25")

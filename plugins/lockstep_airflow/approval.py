@@ -11,12 +11,14 @@ Rules:
   for.
 - Killed and tried again, it finds the word that the first try has recorded; an answer that was not recorded yet is
   asked for again.
+- What wakes a waiting task says which question it is about. SQLite gives the number of a trigger that is gone to the
+  next one, and Airflow then hands the last words of the old one to the task of the new.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
-from uuid import UUID
+from typing import Any, Final, NoReturn
+from uuid import UUID, uuid4
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, BaseOperator, Context, Param
@@ -59,6 +61,7 @@ class AnswerTrigger(LogTrigger):
     """Fires when the set that was shown needs no answer any more, or nobody gave one in time.
 
     An answer resumes the task by itself. One that came before the task began to wait is found at the start.
+    `question` comes back with the event: it is for the task, which takes no event on another question.
     """
 
     def __init__(
@@ -68,29 +71,33 @@ class AnswerTrigger(LogTrigger):
         seen: int,
         asked: str,
         until: str | None,
+        question: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.digest, self.seen, self.asked, self.until = digest, seen, asked, until
+        self.digest, self.seen, self.asked, self.until, self.question = digest, seen, asked, until, question
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """How the triggerer makes it again."""
-        names = ("registry", "group", "digest", "seen", "asked", "until", "poll")
+        names = ("registry", "group", "digest", "seen", "asked", "until", "question", "poll")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def filter_shared_stream(self, stream: AsyncIterator[State]) -> AsyncIterator[TriggerEvent]:
         """One event: the answer that was there already, that something has changed, or that the time is up."""
         if (given := await sync_to_async(_answer)(self.asked)) is not None:
-            yield TriggerEvent(given)  # type: ignore[no-untyped-call]  # as above
+            yield self._event(given)
             return
         group, until = Group.from_json(self.group), datetime.fromisoformat(self.until) if self.until else None
         async for state in stream:
             if not needs_word(group, state, self.digest, self.seen):
-                yield TriggerEvent({"changed": state.head})  # type: ignore[no-untyped-call]  # as above
+                yield self._event({"changed": state.head})
                 return
             if until is not None and datetime.now(UTC) >= until:
-                yield TriggerEvent({"timeout": self.until})  # type: ignore[no-untyped-call]  # as above
+                yield self._event({"timeout": self.until})
                 return
+
+    def _event(self, said: dict[str, Any]) -> TriggerEvent:
+        return TriggerEvent({"question": self.question, **said})  # type: ignore[no-untyped-call]  # as above
 
 
 def _answer(asked: str) -> dict[str, Any] | None:
@@ -180,15 +187,13 @@ class ApproveOperator(ApprovalOperator):
         self.log.info("Waiting for an answer to this:\n%s", body)
         for notifier in self.notifiers:
             notifier(context)
-        trigger = AnswerTrigger(
-            registry=uri,
-            group=self.group.as_json(),
-            digest=digest,
-            seen=state.head,
-            asked=str(asked),
-            until=until.isoformat() if until else None,
-        )
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs={"digest": digest, "seen": state.head})
+        self._wait(uri, asked=str(asked), digest=digest, seen=state.head, until=until.isoformat() if until else None)
+
+    def _wait(self, uri: str, *, asked: str, **shown: Any) -> NoReturn:
+        """Wait, without a worker, for an answer to what was shown."""
+        shown["question"] = uuid4().hex
+        trigger = AnswerTrigger(registry=uri, group=self.group.as_json(), asked=asked, **shown)
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs=shown)
 
     def _put(self, asked: UUID, body: str) -> str:
         """Put the question; gives the text that Airflow shows, which is that of the first one of this task."""
@@ -208,8 +213,21 @@ class ApproveOperator(ApprovalOperator):
         shown = SUPERVISOR_COMMS.send(msg=question)
         return str(shown.body) if isinstance(shown, HITLDetailRequestResult) else ""
 
-    def execute_complete(self, context: Context, event: dict[str, Any], digest: str = "", seen: int = 0) -> Any:  # noqa: ANN401  as Airflow's
+    def execute_complete(
+        self,
+        context: Context,
+        event: dict[str, Any],
+        *,
+        digest: str = "",
+        seen: int = 0,
+        until: str | None = None,
+        question: str = "",
+    ) -> Any:  # noqa: ANN401  as Airflow's
         """Record the answer, if it is on what would be released now; else let it be asked again."""
+        if question and event.get("question", question) != question:  # Airflow's own word of an answer names none
+            self.log.info("What came is about another question; this one waits on.")
+            uri = registry_uri(self.registry, registry_of_run(context))
+            self._wait(uri, asked=str(context["ti"].id), digest=digest, seen=seen, until=until)
         if "timeout" in event:
             raise AirflowFailException(
                 f'Nobody approved or rejected set {digest[:12]} of group "{self.group.name}" until {event["timeout"]}.'

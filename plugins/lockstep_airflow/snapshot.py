@@ -66,8 +66,15 @@ class SnapshotOperator(ChosenModels):
         code = hash_of_clean(dataset)
         return self._made(take_snapshot(registry, dataset, origin, engine=settled.place, code=code))
 
-    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Make a snapshot of what the job, which has ended, has left."""
+    def resume(self, context: Context, event: dict[str, Any], number: str | None = None) -> dict[str, Any]:
+        """Make a snapshot of what the job, which has ended, has left.
+
+        `number` is the job that was waited for. An event on another one, which SQLite can bring (approval.py says how),
+        is not ours: the task finds its job again, and waits on.
+        """
+        if number is not None and event["number"] != number:
+            self.log.info("What came is about job %s; this task waits for %s.", event["number"], number)
+            return self.execute(context)
         from lockstep_airflow.dataflow import Jobs, Phase, Seen, place_of
 
         place = place_of(event["engine"])
@@ -124,7 +131,7 @@ class SnapshotOperator(ChosenModels):
             raise AirflowException("The task was killed while it asked for a job, which was cancelled.")
         if job.phase is not Phase.DONE:
             trigger = DataflowJobTrigger(engine=str(place), number=job.name.number, scratch=job.scratch)
-            self.defer(trigger=trigger, method_name="resume")
+            self.defer(trigger=trigger, method_name="resume", kwargs={"number": job.name.number})
         return self._finished(registry, origin, place, jobs, job)
 
     def _usable(self, registry: Registry, found: list["Seen"]) -> "Seen | None":

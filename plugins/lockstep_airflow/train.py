@@ -84,8 +84,15 @@ class TrainOperator(ChosenModels):
             return self._elsewhere(registry, origin, context, settled.place, given)
         return self._given(train_model(registry, self.graph, self.model, origin, **given))
 
-    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
-        """Read the version that the job, which has ended, gave."""
+    def resume(self, context: Context, event: dict[str, Any], number: str | None = None) -> dict[str, Any]:
+        """Read the version that the job, which has ended, gave.
+
+        `number` is the job that was waited for. An event on another one, which SQLite can bring (approval.py says how),
+        is not ours: the task finds its job again, and waits on.
+        """
+        if number is not None and event["job"]["number"] != number:
+            self.log.info("What came is about job %s; this task waits for %s.", event["job"]["number"], number)
+            return self.execute(context)
 
         def read(registry: Registry, _origin: Origin, _context: Context) -> dict[str, Any]:
             from lockstep.training.elsewhere import result_of
@@ -148,7 +155,7 @@ class TrainOperator(ChosenModels):
             number=name.number,
             recipe=planned.plan.recipe,
         )
-        raise TaskDeferred(trigger=trigger, method_name="resume")
+        raise TaskDeferred(trigger=trigger, method_name="resume", kwargs={"number": name.number})
 
     def _given(self, training: "Training") -> dict[str, Any]:
         version = training.version

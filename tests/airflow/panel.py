@@ -24,7 +24,7 @@ QUIZ = Group(
     apis=(GroupApi(name="quizzes", decides=("guess",), explains=()),),
 )
 PERSON = Origin(by="cleo", why="at the command line")
-VERSIONS = 7
+VERSIONS = 8
 # Seconds that somebody reads: Airflow takes a task for lost that goes on before its scheduler heard that it had begun
 # to wait, and it may hear of that five seconds late.
 READS, READS_AT_MOST = 0.5, 8.0
@@ -43,6 +43,21 @@ for number in range(int(sys.argv[1])):
     made = {"snapshot": snapshot, "upstream": {}, "parameters": {"C": 0.01 * 4**number}}
     version = train_model(registry, asked, "quiz", origin, **made).version
     tune_threshold(registry, asked, "guess", origin, model=version)
+"""
+
+ANOTHERS = """
+import json, sys
+
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.triggers.base import TriggerEvent
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+run, said = sys.argv[1], json.loads(sys.argv[2])
+with create_session() as session:
+    waits_by = select(TaskInstance.trigger_id).filter_by(run_id=run, task_id="approve")
+    Trigger.submit_event(session.scalars(waits_by).one(), TriggerEvent(said), session=session)
 """
 
 
@@ -142,6 +157,20 @@ class Panel:
     def answer(self, run: Run, word: str, why: str = "", by: Browser | None = None) -> httpx.Response:
         """Answer as bob, or somebody else."""
         return (by or self.bob).patch(path_of(run), {"chosen_options": [word], "params_input": {"why": why or None}})
+
+    def hand_anothers(self, run: Run, said: dict[str, Any]) -> None:
+        """Let Airflow hand to this run's task what the trigger of another question said, and see it wait again."""
+        task = self.desk.airflow.rest.task
+        before = task(run.dag_id, run.run_id, "approve").pid
+        done = self.desk.airflow.run("-c", ANOTHERS, run.run_id, json.dumps({"question": "0" * 32, **said}))
+        assert done.returncode == 0, done.stderr
+
+        def waits() -> bool:
+            now = task(run.dag_id, run.run_id, "approve")
+            return now.pid != before and now.state == "deferred"
+
+        until(waits, "the task waits again")
+        self._read(run)
 
     def said(self, head: int) -> list[tuple[str, str, str]]:
         """Kind, person and reason of the entries behind one."""

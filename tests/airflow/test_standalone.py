@@ -520,6 +520,27 @@ def test_a_rejection_is_recorded_with_its_reason(panel: Panel) -> None:
     assert "was rejected by bob" in gate(QUIZ, panel.desk.state).reasons[0]
 
 
+def test_no_event_on_another_question_counts(panel: Panel) -> None:
+    """What Airflow brings from another question's trigger, on SQLite, changes nothing: this question stands."""
+    desk, head = panel.desk, panel.desk.state.head
+    run = panel.promote(8)
+    asked = panel.asked(run)
+    answered = {"chosen_options": ["Approve"], "params_input": {"why": "another set"}}
+    for said in (
+        {**answered, "responded_by_user": {"id": "eve", "name": "eve"}},
+        {"timeout": "2026-01-01T00:00:00+00:00"},
+        {"changed": 1},
+    ):
+        panel.hand_anothers(run, said)
+        assert panel.said(head) == [("promoted", "admin", "")]
+        assert panel.asked(run)["body"] == asked["body"]
+    log = desk.airflow.rest.log(run.dag_id, run.run_id, "approve")
+    assert log.count("What came is about another question; this one waits on.") == 3
+    panel.decide(run, "Reject", "seen")
+    assert panel.said(head)[1:] == [("rejected", "bob", "seen")]
+    assert desk.tries(run, "approve") == 1
+
+
 def test_who_promotes_meanwhile_is_noticed_and_no_old_answer_counts(panel: Panel) -> None:
     """Another run asks about the new set: at once, or, where the triggerer is dead, when the old answer comes."""
     desk, head = panel.desk, panel.desk.state.head

@@ -122,17 +122,18 @@ class Task:
             operator.execute(self.context(operator))
         return deferred.value
 
-    def finish(self, waiting: TaskDeferred) -> dict[str, Any]:
-        """Wait as the triggerer does, and resume in a new process' operator."""
+    def finish(self, waiting: TaskDeferred, event: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Wait as the triggerer does, unless there is an event, and resume in a new process' operator."""
 
         async def first() -> Any:  # noqa: ANN401  an event's payload
-            async for event in waiting.trigger.run():
-                return event.payload
+            async for one in waiting.trigger.run():
+                return one.payload
             return None
 
         operator = self.operator()
         resume = getattr(operator, waiting.method_name)
-        found: dict[str, Any] = resume(self.context(operator), asyncio.run(first()))
+        said = event or asyncio.run(first())
+        found: dict[str, Any] = resume(self.context(operator), event=said, **(waiting.kwargs or {}))
         return found
 
     def retried(self) -> "Task":

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from lockstep.data import __main__ as launcher
 from lockstep.data import read_snapshot, take_snapshot
@@ -123,6 +123,18 @@ def test_the_trigger_outlives_a_service_that_stumbles(cloud: Cloud, task: Task) 
     with pytest.raises(AirflowFailException, match=r"^File gs://b/f is no CSV\.$"):
         task.finish(waiting)
     assert objects.names("scratch") == []
+
+
+def test_the_end_of_another_job_is_not_its_own(cloud: Cloud, task: Task) -> None:
+    """An event on a job that another task waited for wakes it in vain: it waits on for its own."""
+    job, taking = task.left_job(cloud)
+    waiting = task.start()
+    other = {**waiting.trigger.serialize()[1], "number": f"{job.number}0", "phase": "DONE"}
+    with pytest.raises(TaskDeferred) as again:
+        task.finish(waiting, other)
+    assert again.value.trigger.serialize() == waiting.trigger.serialize()
+    assert created(cloud) == 0
+    assert task.opened().objects.names(taking.scratch) != []
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,17 @@ def test_a_paused_job_waits_and_a_cancelled_one_ends_the_task(
     assert "was cancelled: The job was cancelled." in done["log"]
 
 
+def test_the_end_of_another_job_is_not_its_own(
+    desk: Shop, player: Player, runs: Iterator[int], new_jobs: NewJobs
+) -> None:
+    """An event on a job that another task waited for wakes it in vain: it finds its own again, and its version."""
+    done = player.play(next(runs), desk.registry.uri, woken_by_another=True)
+    assert (done["state"], done["tries"]) == ("success", 1), done["log"]
+    (made,) = new_jobs()
+    assert f"What came is about job 1; this task waits for {number_of(made)}." in done["log"]
+    assert done["xcoms"]["return_value"]["job"].endswith(f"/{number_of(made)}")
+
+
 def test_a_killed_worker_finds_its_job_again(
     cloud: Cloud, desk: Shop, player: Player, new_player: Callable[[], Player], runs: Iterator[int], new_jobs: NewJobs
 ) -> None:

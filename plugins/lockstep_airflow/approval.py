@@ -17,12 +17,13 @@ Rules:
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Final, NoReturn
 from uuid import UUID, uuid4
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, BaseOperator, Context, Param
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowRuntimeError, AirflowSkipException
 from airflow.sdk.execution_time.comms import CreateHITLDetailPayload, HITLDetailRequestResult
 from airflow.sdk.execution_time.hitl import HITLUser, get_hitl_detail_content_detail
 from airflow.triggers.base import TriggerEvent
@@ -51,6 +52,7 @@ from lockstep_airflow.tasks import WHY, open_registry, origin_of, registry_of_ru
 
 RELEASE: Final = "release"  # the task behind a yes
 AGAIN: Final = "ask_again"  # the task behind a set that has changed
+RETRIES: Final = 5  # a fast answer can cost a try (Airflow takes the task for lost), and to ask again costs nothing
 _HOW: Final = (
     "*Approve* lets exactly this set be released; *Reject* keeps exactly this set from being released. A rejection"
     " needs a reason: without one it is asked again. If somebody promotes meanwhile, another run asks."
@@ -84,7 +86,15 @@ class AnswerTrigger(LogTrigger):
 
     async def filter_shared_stream(self, stream: AsyncIterator[State]) -> AsyncIterator[TriggerEvent]:
         """One event: the answer that was there already, that something has changed, or that the time is up."""
-        if (given := await sync_to_async(_answer)(self.asked)) is not None:
+        try:
+            given = await sync_to_async(_answer)(self.asked)
+        except AirflowRuntimeError as problem:
+            if (problem.error.detail or {}).get("status_code") != HTTPStatus.NOT_FOUND:
+                raise
+            given = {
+                "changed": None
+            }  # the try that asked is gone; to fail would fail whichever waits by this number now
+        if given is not None:
             yield self._event(given)
             return
         group, until = Group.from_json(self.group), datetime.fromisoformat(self.until) if self.until else None

@@ -332,7 +332,14 @@ def _release(
 def _approved(graph: Graph, group: Group, registry: str | None, asks: ByHand) -> BaseOperator:
     from lockstep_airflow import approval  # Airflow's part of it costs time, and most files need none
 
-    asked = approval.ApproveOperator(task_id="approve", graph=graph, group=group, asks=asks, registry=registry)
+    asked = approval.ApproveOperator(
+        task_id="approve",
+        graph=graph,
+        group=group,
+        asks=asks,
+        registry=registry,
+        retries=approval.RETRIES,
+    )
     asked >> approval.AskAgainOperator(task_id=approval.AGAIN, staging=staging_of(group.name))
     return asked
 

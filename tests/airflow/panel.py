@@ -45,8 +45,10 @@ for number in range(int(sys.argv[1])):
     tune_threshold(registry, asked, "guess", origin, model=version)
 """
 
+# What the triggerer of an Airflow on SQLite does to the task that got the number of an older trigger.
 ANOTHERS = """
 import json, sys
+from uuid import uuid4
 
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.trigger import Trigger
@@ -56,8 +58,12 @@ from sqlalchemy import select
 
 run, said = sys.argv[1], json.loads(sys.argv[2])
 with create_session() as session:
-    waits_by = select(TaskInstance.trigger_id).filter_by(run_id=run, task_id="approve")
-    Trigger.submit_event(session.scalars(waits_by).one(), TriggerEvent(said), session=session)
+    number = session.scalars(select(TaskInstance.trigger_id).filter_by(run_id=run, task_id="approve")).one()
+    if said is None:
+        trigger = session.get(Trigger, number)
+        trigger.kwargs = {**trigger.kwargs, "question": "0" * 32, "asked": str(uuid4())}
+    else:
+        Trigger.submit_event(number, TriggerEvent({"question": "0" * 32, **said}), session=session)
 """
 
 
@@ -158,12 +164,17 @@ class Panel:
         """Answer as bob, or somebody else."""
         return (by or self.bob).patch(path_of(run), {"chosen_options": [word], "params_input": {"why": why or None}})
 
-    def hand_anothers(self, run: Run, said: dict[str, Any]) -> None:
-        """Let Airflow hand to this run's task what the trigger of another question said, and see it wait again."""
+    def hand_anothers(self, run: Run, said: dict[str, Any] | None) -> None:
+        """Hand to this run's task what the trigger of another question said, and see it wait again.
+
+        None: let it have that trigger itself, whose question is gone, while there is no triggerer.
+        """
         task = self.desk.airflow.rest.task
         before = task(run.dag_id, run.run_id, "approve").pid
-        done = self.desk.airflow.run("-c", ANOTHERS, run.run_id, json.dumps({"question": "0" * 32, **said}))
+        done = self.desk.airflow.run("-c", ANOTHERS, run.run_id, json.dumps(said))
         assert done.returncode == 0, done.stderr
+        if said is None:
+            self.desk.airflow.restart("triggerer")
 
         def waits() -> bool:
             now = task(run.dag_id, run.run_id, "approve")

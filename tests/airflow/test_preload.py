@@ -13,7 +13,8 @@ _LOOK = """
 import json, os, sys, threading
 import lockstep_airflow.preload
 names = [open(f"/proc/self/task/{task}/comm").read().strip() for task in os.listdir("/proc/self/task")]
-print(json.dumps({"modules": list(sys.modules), "threads": names, "python": threading.active_count()}))
+answer = json.dumps({"modules": list(sys.modules), "threads": names, "python": threading.active_count()})
+open(sys.argv[1], "w").write(answer)
 """
 
 _START = """
@@ -24,16 +25,17 @@ executor = PreloadedLocalExecutor(parallelism=1)
 executor.start()
 (worker,) = executor.workers
 with open(f"/proc/{worker}/maps") as maps:
-    print(json.dumps({"is_local": executor.is_local, "worker": "/sklearn/" in maps.read()}))
+    answer = json.dumps({"is_local": executor.is_local, "worker": "/sklearn/" in maps.read()})
 executor.end()
+open(sys.argv[1], "w").write(answer)
 """
 
 
 def said_by(code: str, home: Path) -> tuple[dict[str, Any], str]:
-    """What a new Python with an Airflow of its own says as JSON, and its errors."""
-    environment = {**os.environ, "AIRFLOW_HOME": str(home)}
-    ended = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True, text=True)
-    return json.loads(next(line for line in ended.stdout.splitlines() if line.startswith("{"))), ended.stderr
+    """What a new Python with an Airflow of its own writes as JSON, and its errors: a worker may print at any time."""
+    command, environment = [sys.executable, "-c", code, home / "said"], {**os.environ, "AIRFLOW_HOME": str(home)}
+    ended = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+    return json.loads((home / "said").read_text()), ended.stderr
 
 
 def test_it_imports_libraries_that_survive_a_fork_and_nothing_of_ours(tmp_path: Path) -> None:

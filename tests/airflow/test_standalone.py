@@ -523,10 +523,12 @@ def test_a_rejection_is_recorded_with_its_reason(panel: Panel) -> None:
 def test_no_event_on_another_question_counts(panel: Panel) -> None:
     """What Airflow brings from another question's trigger, on SQLite, changes nothing: this question stands."""
     desk, head = panel.desk, panel.desk.state.head
+    desk.airflow.kill("triggerer")
     run = panel.promote(8)
     asked = panel.asked(run)
     answered = {"chosen_options": ["Approve"], "params_input": {"why": "another set"}}
     for said in (
+        None,
         {**answered, "responded_by_user": {"id": "eve", "name": "eve"}},
         {"timeout": "2026-01-01T00:00:00+00:00"},
         {"changed": 1},
@@ -535,7 +537,7 @@ def test_no_event_on_another_question_counts(panel: Panel) -> None:
         assert panel.said(head) == [("promoted", "admin", "")]
         assert panel.asked(run)["body"] == asked["body"]
     log = desk.airflow.rest.log(run.dag_id, run.run_id, "approve")
-    assert log.count("What came is about another question; this one waits on.") == 3
+    assert log.count("What came is about another question; this one waits on.") == 4
     panel.decide(run, "Reject", "seen")
     assert panel.said(head)[1:] == [("rejected", "bob", "seen")]
     assert desk.tries(run, "approve") == 1

@@ -91,9 +91,8 @@ class AnswerTrigger(LogTrigger):
         except AirflowRuntimeError as problem:
             if (problem.error.detail or {}).get("status_code") != HTTPStatus.NOT_FOUND:
                 raise
-            given = {
-                "changed": None
-            }  # the try that asked is gone; to fail would fail whichever waits by this number now
+            # The try that asked is gone. To fail here would fail whichever task waits by this trigger's number now.
+            given = {"changed": None}
         if given is not None:
             yield self._event(given)
             return
